@@ -1,0 +1,2 @@
+//! The `conveyor` program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The only code that knows Codex: rollouts, sessions, its app-server, its screen.

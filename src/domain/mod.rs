@@ -1,0 +1,9 @@
+//! Pure rules and types: no I/O, no SQL, no actors.
+//!
+//! Everything here can be tested with a table of inputs and expected outputs.
+
+pub mod failure;
+pub mod ids;
+pub mod time;
+
+pub use failure::{Failure, FailureKind};

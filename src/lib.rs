@@ -1,0 +1,7 @@
+//! conveyor: the supervision runtime that lets one AI coding session steer another.
+//!
+//! Dependencies point one way: `cli → actors → {reports, store, codex, tmux} → domain`.
+
+pub mod codex;
+pub mod domain;
+pub mod tmux;

@@ -1,0 +1,1 @@
+//! The only tmux argument lists and tmux process spawning.
