@@ -1,2 +1,76 @@
-//! Project automation.
-fn main() {}
+//! Automation of this repository, run as `cargo xtask <command>`.
+//!
+//! `setup` prepares the machine, `test` runs every test, `bench` runs a benchmark and `ci` runs
+//! what a change must pass. Each command prints the programs it runs, so that any step can be
+//! repeated by hand.
+
+#![allow(clippy::print_stderr, reason = "a console tool reports its steps on stderr")]
+
+mod bench;
+mod ci;
+mod codex;
+mod error;
+mod packages;
+mod process;
+mod setup;
+mod test;
+
+use clap::{Parser, Subcommand};
+use error::Result;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Automation of the conveyor repository.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Fetch the pinned Codex CLI and install what the tests need.
+    Setup,
+    /// Run every test (after `setup`).
+    Test {
+        /// Arguments for `cargo nextest run`, or for `cargo test` where nextest is not installed.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Run one benchmark of `benches/`.
+    Bench {
+        /// The file name in `benches/` without `.rs`.
+        name: String,
+        /// Arguments for the benchmark.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Check format, lints, documentation, dependencies and tests.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result {
+    match command {
+        Command::Setup => setup::setup(),
+        Command::Test { args } => test::test(&args),
+        Command::Bench { name, args } => bench::bench(&name, &args),
+        Command::Ci => ci::ci(),
+    }
+}
+
+/// The root of the repository.
+fn root() -> PathBuf {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask).to_path_buf()
+}

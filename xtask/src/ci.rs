@@ -1,0 +1,15 @@
+//! `cargo xtask ci`: what a change must pass.
+
+use crate::error::Result;
+use crate::process::{cargo, installed, run};
+
+/// Format, lints, documentation, dependencies and tests; stops at the first that fails.
+pub(crate) fn ci() -> Result {
+    run(cargo().args(["fmt", "--all", "--", "--check"]))?;
+    run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    run(cargo().args(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    if installed("cargo-deny") {
+        run(cargo().args(["deny", "check"]))?;
+    }
+    crate::test::test(&[])
+}
