@@ -3,7 +3,9 @@
 //! Everything here can be tested with a table of inputs and expected outputs.
 
 pub mod failure;
+pub mod header;
 pub mod ids;
 pub mod time;
 
 pub use failure::{Failure, FailureKind};
+pub use header::OriginHeader;
