@@ -1,2 +1,5 @@
 //! The `conveyor` program.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    conveyor::cli::main()
+}

@@ -1,2 +1,5 @@
-//! The `conveyor` program.
-fn main() {}
+//! `workerctl`: the `conveyor` program under the name older scripts call it by.
+
+fn main() -> std::process::ExitCode {
+    conveyor::cli::main()
+}

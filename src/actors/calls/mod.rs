@@ -1,0 +1,97 @@
+//! Every call: its arguments, its reply, and what serving it means. One file a group.
+//!
+//! The arguments of a call are defined once. The command line parses them, the socket carries
+//! them, and the MCP tools are made from them.
+
+pub mod tasks;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::hub::{Caller, Hub};
+use crate::domain::Failure;
+
+/// Whose process serves a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The supervisor's when one is alive, else the caller's.
+    Supervisor,
+    /// Always the caller's: the call starts programs with the caller's own environment,
+    /// or answers about the caller itself.
+    Caller,
+}
+
+/// A request and the only reply it can have.
+pub trait Call: Serialize + DeserializeOwned + Into<Request> + 'static {
+    /// What the caller gets.
+    type Reply: Serialize + DeserializeOwned + 'static;
+
+    /// Whose process serves it.
+    const PLACE: Place = Place::Supervisor;
+
+    /// The task (id or name) that this call changes. Calls that change the same task are served
+    /// one after the other.
+    fn changes_task(&self) -> Option<&str> {
+        None
+    }
+
+    /// Serves the call.
+    fn serve(self, hub: &Hub, caller: &Caller) -> impl Future<Output = Result<Self::Reply, Failure>>;
+}
+
+/// Runs a macro with the list of all calls: `Variant(arguments)` each.
+#[macro_export]
+macro_rules! for_each_call {
+    ($with:ident) => {
+        $with! {
+            Tasks(tasks::TasksArgs),
+        }
+    };
+}
+
+macro_rules! define_request {
+    ($($name:ident($args:ty),)*) => {
+        /// Any call, as it is parsed and as it crosses the socket.
+        #[derive(Debug, Clone, Serialize, Deserialize, clap::Subcommand)]
+        #[serde(tag = "call", content = "args", rename_all = "kebab-case")]
+        #[allow(missing_docs, reason = "each variant is documented at its arguments")]
+        pub enum Request {
+            $($name($args),)*
+        }
+
+        $(impl From<$args> for Request {
+            fn from(args: $args) -> Self {
+                Self::$name(args)
+            }
+        })*
+
+        impl Request {
+            /// Whose process serves it.
+            pub fn place(&self) -> Place {
+                match self {
+                    $(Self::$name(_) => <$args as Call>::PLACE,)*
+                }
+            }
+
+            /// The task this call changes, see [`Call::changes_task`].
+            pub fn changes_task(&self) -> Option<&str> {
+                match self {
+                    $(Self::$name(args) => args.changes_task(),)*
+                }
+            }
+
+            /// Serves the call, whichever it is.
+            pub(super) async fn serve(self, hub: &Hub, caller: &Caller) -> Result<Value, Failure> {
+                match self {
+                    $(Self::$name(args) => to_value(args.serve(hub, caller).await?),)*
+                }
+            }
+        }
+    };
+}
+for_each_call!(define_request);
+
+fn to_value(reply: impl Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(reply)
+        .map_err(|error| Failure::internal(format!("failed to write a reply: {error}")))
+}

@@ -1,0 +1,128 @@
+//! The supervisor's socket: accepts clients of the same user, serves their calls.
+
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use actix::prelude::*;
+use tokio::net::{UnixListener, UnixStream};
+
+use super::hub::Hub;
+use super::wire::{self, Answer, Envelope};
+use crate::domain::Failure;
+
+/// Owns the listening socket. Stopping it closes the socket and removes its file.
+pub struct Gateway {
+    hub: Hub,
+    socket: PathBuf,
+    listener: Option<UnixListener>,
+}
+
+impl Gateway {
+    /// Binds the socket, taking over a file that a killed supervisor left behind.
+    ///
+    /// The caller must hold the supervisor lock: only then is a leftover file nobody's.
+    ///
+    /// # Errors
+    /// When the directory or the socket cannot be made.
+    pub fn bind(hub: Hub) -> Result<Self, Failure> {
+        let socket = hub.paths.socket();
+        let listener = bind_private(&socket).map_err(|error| {
+            Failure::external(format!("failed to listen on {}: {error}", socket.display()))
+                .hint("the state root must be writable; name another with CONVEYOR_STATE_ROOT")
+        })?;
+        Ok(Self { hub, socket, listener: Some(listener) })
+    }
+}
+
+fn bind_private(socket: &Path) -> io::Result<UnixListener> {
+    if let Some(directory) = socket.parent() {
+        private_dir(directory)?;
+    }
+    match std::fs::remove_file(socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(socket)?;
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Makes a directory that only its owner may enter.
+///
+/// # Errors
+/// When it cannot be made, or exists with other rights that cannot be narrowed.
+pub fn private_dir(directory: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))
+}
+
+impl Actor for Gateway {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let Some(listener) = self.listener.take() else { return };
+        let hub = self.hub.clone();
+        ctx.spawn(accept(listener, hub).into_actor(self));
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        // Gone already is as good as removed.
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+async fn accept(listener: UnixListener, hub: Hub) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => drop(actix::spawn(serve_client(stream, hub.clone()))),
+            Err(error) => {
+                // Out of file descriptors, most likely: clients fall back to serving themselves.
+                tracing::warn!(%error, "failed to accept a client");
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn serve_client(mut stream: UnixStream, hub: Hub) {
+    if !stream.peer_cred().is_ok_and(|peer| peer.uid() == rustix::process::getuid().as_raw()) {
+        tracing::warn!("a client of another user was turned away");
+        return;
+    }
+    // One client may make several calls, one after the other; it ends by hanging up.
+    while let Ok(envelope) = wire::receive::<Envelope>(&mut stream).await {
+        let answer = answer(envelope, &hub).await;
+        if let Err(error) = wire::send(&mut stream, &answer).await {
+            tracing::debug!(%error, "a client went away before its answer");
+            return;
+        }
+    }
+}
+
+async fn answer(envelope: Envelope, hub: &Hub) -> Answer {
+    if let Some(reason) = mismatch(&envelope, hub) {
+        return Answer::NotServed { reason };
+    }
+    let reply = match envelope.request() {
+        Ok(request) => hub.serve(request, envelope.caller).await,
+        Err(failure) => Err(failure),
+    };
+    match reply {
+        Ok(reply) => Answer::Done { reply, version: wire::VERSION.to_owned() },
+        Err(failure) => Answer::Failed(failure),
+    }
+}
+
+fn mismatch(envelope: &Envelope, hub: &Hub) -> Option<String> {
+    if envelope.protocol != wire::PROTOCOL {
+        return Some(format!(
+            "the supervisor (version {}) speaks protocol {}, this program {}",
+            wire::VERSION,
+            wire::PROTOCOL,
+            envelope.protocol
+        ));
+    }
+    (envelope.database != hub.paths.database)
+        .then(|| format!("the supervisor serves {}", hub.paths.database.display()))
+}

@@ -1,0 +1,15 @@
+//! The running system: actors, what they say to each other, and the calls they serve.
+//!
+//! Only [`runtime`] and [`guardian`] name concrete actors; everybody else holds a `Recipient`.
+
+pub mod calls;
+pub mod gateway;
+pub mod guardian;
+pub mod hub;
+pub mod paths;
+pub mod runtime;
+pub mod task;
+pub mod wire;
+
+pub use calls::{Call, Request};
+pub use hub::{Caller, Hub};

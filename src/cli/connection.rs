@@ -1,0 +1,141 @@
+//! Where a call is served: by the supervisor, when one is alive for this state root, else by the
+//! same actors inside this process.
+
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use actix::SystemRunner;
+use serde_json::Value;
+
+use crate::actors::calls::Place;
+use crate::actors::paths::Paths;
+use crate::actors::runtime::{Mode, Runtime};
+use crate::actors::wire::{self, Answer, Envelope};
+use crate::actors::{Call, Caller, Request};
+use crate::domain::{Failure, FailureKind};
+
+/// Serves calls for one invocation of the program.
+pub struct Connection {
+    paths: Paths,
+    caller: Caller,
+    supervisor: Option<UnixStream>,
+    embedded: Option<Embedded>,
+}
+
+struct Embedded {
+    system: SystemRunner,
+    runtime: Option<Runtime>,
+}
+
+impl Connection {
+    /// Looks for a supervisor; nothing is started yet.
+    pub fn open(paths: Paths, caller: Caller) -> Self {
+        let supervisor = UnixStream::connect(paths.socket()).ok();
+        Self { paths, caller, supervisor, embedded: None }
+    }
+
+    /// The files of this state root.
+    pub fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
+    /// Makes a call and waits for its reply.
+    ///
+    /// # Errors
+    /// The call's own refusal or failure; or `Unknown` when the supervisor went away after it got
+    /// the call, so that nobody repeats it blindly.
+    pub fn call<C: Call>(&mut self, call: C) -> Result<C::Reply, Failure> {
+        let reply = self.serve(call.into())?;
+        serde_json::from_value(reply)
+            .map_err(|error| Failure::internal(format!("failed to read a reply: {error}")))
+    }
+
+    fn serve(&mut self, request: Request) -> Result<Value, Failure> {
+        if request.place() == Place::Supervisor
+            && let Some(answer) = self.ask_supervisor(&request)?
+        {
+            return answer;
+        }
+        self.serve_here(request)
+    }
+
+    /// `None` when no supervisor serves this call.
+    fn ask_supervisor(&mut self, request: &Request) -> Result<Option<Result<Value, Failure>>, Failure> {
+        let Some(socket) = &mut self.supervisor else { return Ok(None) };
+        let envelope = Envelope {
+            protocol: wire::PROTOCOL,
+            version: wire::VERSION.to_owned(),
+            database: self.paths.database.clone(),
+            caller: self.caller.clone(),
+            request: serde_json::to_value(request).map_err(|error| Failure::internal(error.to_string()))?,
+        };
+        if wire::send_blocking(socket, &envelope).is_err() {
+            // It never got the whole call, so it cannot have acted on it.
+            self.supervisor = None;
+            return Ok(None);
+        }
+        match wire::receive_blocking::<Answer>(socket) {
+            Ok(Answer::Done { reply, .. }) => Ok(Some(Ok(reply))),
+            Ok(Answer::Failed(failure)) => Ok(Some(Err(failure))),
+            Ok(Answer::NotServed { reason }) => {
+                tracing::info!(%reason, "served without the supervisor");
+                self.supervisor = None;
+                Ok(None)
+            }
+            Err(error) => Err(Failure::new(
+                FailureKind::Unknown,
+                format!("the supervisor went away before it answered ({error}); the call may have been carried out"),
+            )
+            .hint("look before repeating it: `conveyor run --status`, then `conveyor commands`")),
+        }
+    }
+
+    fn serve_here(&mut self, request: Request) -> Result<Value, Failure> {
+        let embedded = match &mut self.embedded {
+            Some(embedded) => embedded,
+            none => none.insert(Embedded::start(self.paths.clone())?),
+        };
+        let Some(runtime) = &embedded.runtime else {
+            return Err(Failure::internal("the embedded runtime has stopped"));
+        };
+        embedded.system.block_on(runtime.hub().serve(request, self.caller.clone()))
+    }
+}
+
+impl Embedded {
+    fn start(paths: Paths) -> Result<Self, Failure> {
+        let system = actix::System::new();
+        let runtime = system.block_on(async { Runtime::start(paths, Mode::Embedded) })?;
+        Ok(Self { system, runtime: Some(runtime) })
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            self.system.block_on(runtime.stop());
+        }
+    }
+}
+
+/// The facts about this process that answers depend on.
+///
+/// # Errors
+/// When the working directory is gone.
+pub fn caller(program: &str) -> Result<Caller, Failure> {
+    let cwd = std::env::current_dir().map_err(|error| {
+        Failure::external(format!("failed to read the working directory: {error}"))
+            .hint("change to a directory that exists")
+    })?;
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let home = variable("HOME").map(PathBuf::from);
+    Ok(Caller {
+        cwd,
+        thread_id: variable("CODEX_THREAD_ID").map(|value| value.to_string_lossy().into_owned()),
+        codex_home: variable("CODEX_HOME")
+            .map(PathBuf::from)
+            .or_else(|| home.map(|home| home.join(".codex"))),
+        tmux_socket: None,
+        program: program.to_owned(),
+    })
+}

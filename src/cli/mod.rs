@@ -1,0 +1,118 @@
+//! The command line: parse, make the call, show the reply. One file a command that shows text.
+
+mod connection;
+mod output;
+mod show;
+mod tasks;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::actors::paths::Paths;
+use crate::actors::{Request, calls};
+use crate::domain::Failure;
+use crate::for_each_call;
+
+use connection::Connection;
+use output::Output;
+
+/// Let one AI coding session supervise another
+#[derive(Debug, Parser)]
+#[command(version, disable_help_subcommand = true, help_template = HELP_TEMPLATE)]
+struct Cli {
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    json: bool,
+    /// Use this database file instead of the state root's
+    #[arg(long, global = true, value_name = "DB")]
+    path: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Call(Request),
+}
+
+const HELP_TEMPLATE: &str = "usage: {usage}\n\n{about-with-newline}\n{all-args}{after-help}";
+
+/// The names this program may go by.
+const PROGRAM_NAMES: [&str; 2] = ["conveyor", "workerctl"];
+
+/// Runs the program: parses the process's arguments, serves the command, and says how it went.
+pub fn main() -> ExitCode {
+    let program = program_name();
+    let cli = match parse(program, std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(exit) => return exit,
+    };
+    match run(cli, program) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            output::print_failure(program, &failure);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// `$CONVEYOR_CLI_PROG`, else the name the process was started by, else `conveyor`.
+fn program_name() -> &'static str {
+    let started_as = std::env::args_os().next().map(PathBuf::from);
+    let started_as = started_as
+        .as_deref()
+        .and_then(|path| path.file_name())
+        .map(|name| name.to_string_lossy().into_owned());
+    let named = std::env::var("CONVEYOR_CLI_PROG").ok();
+    let mut candidates = [named, started_as].into_iter().flatten();
+    candidates
+        .find_map(|name| PROGRAM_NAMES.into_iter().find(|known| *known == name))
+        .unwrap_or(PROGRAM_NAMES[0])
+}
+
+/// The whole command line as clap sees it, under the given program name.
+fn command_line(program: &'static str) -> clap::Command {
+    let mut command = Cli::command().name(program).bin_name(program);
+    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    for name in names {
+        command = command.mut_subcommand(name, |sub| sub.help_template(HELP_TEMPLATE));
+    }
+    command
+}
+
+fn parse(program: &'static str, args: impl Iterator<Item = OsString>) -> Result<Cli, ExitCode> {
+    let matches = command_line(program).try_get_matches_from(args);
+    matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|error| {
+        // The terminal may be gone; there is nobody left to tell.
+        let _ = error.print();
+        ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+    })
+}
+
+fn run(cli: Cli, program: &str) -> Result<u8, Failure> {
+    let caller = connection::caller(program)?;
+    let paths = Paths::resolve(&caller.cwd, cli.path.as_deref());
+    let mut connection = Connection::open(paths, caller);
+    let mut output = Output::new(cli.json);
+    match cli.command {
+        Command::Call(request) => call_and_show(&mut connection, request, &mut output),
+    }
+}
+
+macro_rules! define_call_and_show {
+    ($($name:ident($module:ident::$args:ident),)*) => {
+        fn call_and_show(connection: &mut Connection, request: Request, output: &mut Output) -> Result<u8, Failure> {
+            match request {
+                $(Request::$name(args) => {
+                    let reply = connection.call(args.clone())?;
+                    output.show::<calls::$module::$args>(&args, &reply)
+                })*
+            }
+        }
+    };
+}
+for_each_call!(define_call_and_show);

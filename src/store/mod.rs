@@ -1,0 +1,129 @@
+//! The only SQL. One file per table group: its rows, changes, queries and their tests.
+//!
+//! All writes of a process go through one writer thread, which drains its queue into one
+//! transaction (group commit); reads run on `query_only` connections beside it.
+
+mod error;
+mod open;
+mod reader;
+pub mod schema;
+mod signals;
+pub mod tasks;
+mod watch;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use actix::prelude::*;
+
+pub use error::StoreError;
+pub use signals::{Signals, Topic};
+
+use reader::{Read, Reader};
+use writer::Writer;
+
+/// A write: runs inside the writer's transaction, behind a savepoint of its own.
+///
+/// An `Err` undoes everything this change did and nothing else.
+pub trait Change: Send + 'static {
+    /// What the caller gets once the change is durable.
+    type Out: Send + 'static;
+
+    /// What other parts of the runtime should look at again after this change.
+    const TOUCHES: &'static [Topic] = &[];
+
+    /// Does the work. May run only once.
+    ///
+    /// # Errors
+    /// Any error rolls this change back.
+    fn run(self, tx: &rusqlite::Connection) -> Result<Self::Out, StoreError>;
+}
+
+/// A read: sees one consistent snapshot and cannot write.
+pub trait Query: Send + 'static {
+    /// What the caller gets.
+    type Out: Send + 'static;
+
+    /// Does the work.
+    ///
+    /// # Errors
+    /// Whatever SQLite answers, or a [`StoreError::Refused`] for an object that is not there.
+    fn run(self, conn: &rusqlite::Connection) -> Result<Self::Out, StoreError>;
+}
+
+/// How many connections read at once, and whether other processes' writes are noticed at once.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreOptions {
+    /// Reader threads, each with its own connection.
+    pub readers: usize,
+    /// Watch the write-ahead log, so that a write by another process raises every [`Topic`].
+    pub watch: bool,
+}
+
+/// The handle every actor holds. Cheap to clone; the last clone to go closes the database.
+#[derive(Clone)]
+pub struct Store {
+    path: PathBuf,
+    writer: Writer,
+    readers: Addr<Reader>,
+    signals: Signals,
+    _log_watch: Option<Arc<watch::LogWatch>>,
+}
+
+impl Store {
+    /// Opens the database, creating or migrating it when needed, and starts its threads.
+    ///
+    /// Must be called inside an actix system.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, is damaged, or is of a version this program does not open.
+    pub fn open(path: &Path, options: StoreOptions) -> Result<Self, StoreError> {
+        let signals = Signals::default();
+        let connection = open::writer(path)?;
+        let writer = Writer::start(connection, signals.clone())?;
+        let log_watch = if options.watch { watch::watch_log(path, &writer).map(Arc::new) } else { None };
+        let pool = open::reader_pool(path, options.readers);
+        let readers = SyncArbiter::start(options.readers, move || Reader::new(pool.clone()));
+        Ok(Self { path: path.to_owned(), writer, readers, signals, _log_watch: log_watch })
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs a change and answers once it is durable.
+    ///
+    /// # Errors
+    /// The change's own error; or the commit's, in which case nothing was written.
+    pub async fn write<C: Change>(&self, change: C) -> Result<C::Out, StoreError> {
+        self.writer.write(change).await
+    }
+
+    /// Runs a query on a reader connection.
+    ///
+    /// # Errors
+    /// The query's own error.
+    pub async fn read<Q: Query>(&self, query: Q) -> Result<Q::Out, StoreError> {
+        self.readers.send(Read(query)).await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Who is told about what changed.
+    pub fn signals(&self) -> &Signals {
+        &self.signals
+    }
+
+    /// Stops the writer after everything queued so far is durable.
+    pub async fn close(self) {
+        let Self { writer, readers, _log_watch: log_watch, .. } = self;
+        drop((readers, log_watch));
+        writer.close().await;
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("path", &self.path).finish_non_exhaustive()
+    }
+}
