@@ -72,6 +72,20 @@ impl Failure {
         Self::new(FailureKind::Internal, message)
     }
 
+    /// A `what` (session, task …) that nobody knows by `name`, with the nearest of the `known` ones.
+    pub fn unknown_name(what: &str, name: &str, known: &[String]) -> Self {
+        let failure = Self::not_found(format!("{what} {name} does not exist"));
+        let nearest = known
+            .iter()
+            .map(|known| (strsim::jaro_winkler(name, known), known))
+            .filter(|(similarity, _)| *similarity > 0.75)
+            .max_by(|(a, _), (b, _)| a.total_cmp(b));
+        match nearest {
+            Some((_, nearest)) => failure.hint(format!("did you mean {nearest}?")),
+            None => failure,
+        }
+    }
+
     /// Adds something to try next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -82,5 +96,20 @@ impl Failure {
     /// The process exit code that tells a script what happened: 2 for bad usage, 1 for the rest.
     pub fn exit_code(&self) -> u8 {
         if self.kind == FailureKind::Usage { 2 } else { 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_suggests_only_a_near_one() {
+        let known = ["auth-worker".to_owned(), "docs".to_owned()];
+        assert_eq!(
+            Failure::unknown_name("session", "auth-wroker", &known).hints,
+            ["did you mean auth-worker?"]
+        );
+        assert!(Failure::unknown_name("session", "zzz", &known).hints.is_empty());
     }
 }

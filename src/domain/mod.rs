@@ -5,7 +5,9 @@
 pub mod failure;
 pub mod header;
 pub mod ids;
+pub mod role;
 pub mod time;
 
 pub use failure::{Failure, FailureKind};
 pub use header::OriginHeader;
+pub use role::Role;

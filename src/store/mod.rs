@@ -3,12 +3,16 @@
 //! All writes of a process go through one writer thread, which drains its queue into one
 //! transaction (group commit); reads run on `query_only` connections beside it.
 
+pub mod bindings;
 mod error;
+pub mod events;
 mod open;
 mod reader;
 pub mod schema;
+pub mod sessions;
 mod signals;
 pub mod tasks;
+pub mod telemetry;
 mod watch;
 mod writer;
 

@@ -57,11 +57,14 @@ pub fn find(conn: &Connection, reference: &str) -> Result<Option<Task>, StoreErr
 /// # Errors
 /// `NotFound` when there is no such task.
 pub fn get(conn: &Connection, reference: &str) -> Result<Task, StoreError> {
-    find(conn, reference)?.ok_or_else(|| {
-        Failure::not_found(format!("task {reference} does not exist"))
-            .hint("see what exists: `conveyor tasks`")
-            .into()
-    })
+    if let Some(task) = find(conn, reference)? {
+        return Ok(task);
+    }
+    let names: Vec<String> = conn
+        .prepare_cached("SELECT name FROM tasks ORDER BY created_at DESC LIMIT 1000")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    Err(Failure::unknown_name("task", reference, &names).hint("see what exists: `conveyor tasks`").into())
 }
 
 /// The id of the task that a reference names.
