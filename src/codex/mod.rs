@@ -1,1 +1,3 @@
 //! The only code that knows Codex: rollouts, sessions, its app-server, its screen.
+
+pub mod rollout;

@@ -2,12 +2,16 @@
 //!
 //! Everything here can be tested with a table of inputs and expected outputs.
 
+pub mod activity;
 pub mod failure;
 pub mod header;
 pub mod ids;
 pub mod role;
 pub mod time;
+pub mod turn;
 
+pub use activity::Activity;
 pub use failure::{Failure, FailureKind};
 pub use header::OriginHeader;
 pub use role::Role;
+pub use turn::TurnOutcome;
