@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rusqlite::ErrorCode;
+
 use crate::domain::{Failure, FailureKind};
 
 /// A failed change or query. Nothing of it was written.
@@ -38,13 +40,10 @@ pub enum StoreError {
 impl StoreError {
     /// Whether trying again later may succeed: the file was locked by somebody else.
     pub fn is_busy(&self) -> bool {
-        matches!(
-            self.sqlite_code(),
-            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
-        )
+        matches!(self.sqlite_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
     }
 
-    fn sqlite_code(&self) -> Option<rusqlite::ErrorCode> {
+    fn sqlite_code(&self) -> Option<ErrorCode> {
         match self {
             Self::Sql(error) => error.sqlite_error_code(),
             Self::NotCommitted(error) => error.sqlite_error_code(),
@@ -53,25 +52,32 @@ impl StoreError {
     }
 }
 
+/// What to do about a failure of SQLite, or of the file system below it.
+pub(super) fn sqlite_hint(code: Option<ErrorCode>) -> &'static str {
+    match code {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "another process held it for more than 5 s; see who with `conveyor run --status`, then try again"
+        }
+        Some(ErrorCode::DiskFull) => "the disk is full: free some space and try again; nothing was lost",
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            "the file and its directory must be writable: check their owner and permissions; \
+             inside Codex's sandbox, use conveyor's MCP tools instead"
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            "it was left untouched, as it is the audit record: save what is readable with \
+             `sqlite3 FILE .recover`, then move it away to start anew"
+        }
+        _ => "check it with `conveyor db-doctor`",
+    }
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        use rusqlite::ErrorCode as Code;
-        let hint = match (&error, error.sqlite_code()) {
-            (StoreError::Refused(_), _) => {
-                let StoreError::Refused(failure) = error else { unreachable!("matched above") };
-                return failure;
-            }
-            (StoreError::Open { hint, .. }, _) => hint.clone(),
-            (StoreError::Panicked(_), _) => return Failure::internal(error.to_string()),
-            (_, Some(Code::DatabaseBusy | Code::DatabaseLocked)) => {
-                "another process held the database for more than 5 s; see who with `conveyor run --status`, then try again".into()
-            }
-            (_, Some(Code::DiskFull)) => "the disk is full: free some space and try again; nothing was lost".into(),
-            (_, Some(Code::ReadOnly)) => "the database or its directory is read-only; check its permissions".into(),
-            (_, Some(Code::DatabaseCorrupt | Code::NotADatabase)) => {
-                "the file is damaged; it was left untouched. Copy it away, then check it with `conveyor db-doctor`".into()
-            }
-            _ => "check the database with `conveyor db-doctor`".into(),
+        let hint = match error {
+            StoreError::Refused(failure) => return failure,
+            StoreError::Panicked(_) => return Failure::internal(error.to_string()),
+            StoreError::Open { ref hint, .. } => hint.clone(),
+            _ => sqlite_hint(error.sqlite_code()).to_owned(),
         };
         Failure::new(FailureKind::Database, format!("database: {error}")).hint(hint)
     }
@@ -82,13 +88,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_passes_through_and_a_sqlite_error_gets_a_hint() {
+    fn a_refusal_passes_through() {
         let refusal = Failure::not_found("task nope does not exist");
         assert_eq!(Failure::from(StoreError::Refused(refusal.clone())), refusal);
-        let full =
-            rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL), None);
-        let failure = Failure::from(StoreError::Sql(full));
-        assert_eq!(failure.kind, FailureKind::Database);
-        assert!(failure.hints[0].contains("disk is full"), "{failure:?}");
+    }
+
+    #[test]
+    fn a_sqlite_error_says_what_to_do() {
+        fn check(code: i32, advice: &str) {
+            let sqlite = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            let failure = Failure::from(StoreError::Sql(sqlite));
+            assert_eq!(failure.kind, FailureKind::Database);
+            assert!(failure.hints[0].contains(advice), "{code}: {failure:?}");
+        }
+        check(rusqlite::ffi::SQLITE_NOTADB, "left untouched");
+        check(rusqlite::ffi::SQLITE_CORRUPT, "left untouched");
+        check(rusqlite::ffi::SQLITE_BUSY, "another process");
+        check(rusqlite::ffi::SQLITE_FULL, "disk is full");
+        check(rusqlite::ffi::SQLITE_READONLY, "writable");
+        check(rusqlite::ffi::SQLITE_CANTOPEN, "writable");
+        check(rusqlite::ffi::SQLITE_IOERR, "db-doctor");
     }
 }
