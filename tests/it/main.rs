@@ -1,0 +1,9 @@
+//! The integration tests: one binary, one module per subject.
+//!
+//! `support` holds what they share: a scripted model for the real Codex CLI, a `World` per test
+//! that leaves nothing running, and a writer of rollouts.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on says so by panicking")]
+
+mod harness;
+mod support;
