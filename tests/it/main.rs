@@ -5,5 +5,6 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on says so by panicking")]
 
+mod database;
 mod harness;
 mod support;

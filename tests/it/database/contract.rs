@@ -1,20 +1,13 @@
 //! The database made here is, table by table, the one agent-conveyor 0.1.0 makes.
-#![allow(clippy::unwrap_used, reason = "test code")]
-
-use std::path::Path;
 
 use rusqlite::{Connection, Row};
 use serde_json::{Value, json};
 
+use super::fresh;
+
 /// What a database of agent-conveyor 0.1.0 says about itself.
 fn contract() -> Value {
-    serde_json::from_str(include_str!("fixtures/contract/schema_22.json")).unwrap()
-}
-
-fn fresh(dir: &Path) -> Connection {
-    let mut conn = Connection::open(dir.join("workerctl.db")).unwrap();
-    conveyor::store::schema::prepare(&mut conn).unwrap();
-    conn
+    serde_json::from_str(include_str!("../../fixtures/contract/schema_22.json")).unwrap()
 }
 
 fn rows<T>(
