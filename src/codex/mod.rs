@@ -1,3 +1,5 @@
 //! The only code that knows Codex: rollouts, sessions, its app-server, its screen.
 
+pub mod app_server;
+pub mod policy;
 pub mod rollout;
