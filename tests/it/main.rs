@@ -1,7 +1,7 @@
 //! The integration tests: one binary, one module per subject.
 //!
 //! `support` holds what they share: a scripted model for the real Codex CLI, a `World` per test
-//! that leaves nothing running, and a writer of rollouts.
+//! that leaves nothing running, and a writer of rollouts. `tidy` holds the tree to its rules.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on says so by panicking")]
 
@@ -9,3 +9,4 @@ mod codex;
 mod database;
 mod harness;
 mod support;
+mod tidy;
