@@ -1,0 +1,107 @@
+//! The classes of a Codex screen.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// What a Codex terminal is doing. Displays as `idle`, `working:retrying`, `blocked:approval`, …
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PaneClass {
+    /// Waits for a prompt.
+    Idle,
+    /// Waits for a prompt; the last turn failed.
+    IdleError,
+    /// A turn runs.
+    Working,
+    /// A turn runs, and the model cannot be reached at the moment.
+    WorkingRetrying,
+    /// Something other than the composer takes the keys.
+    Blocked(Block),
+    /// Nobody works behind this screen.
+    Dead(Death),
+    /// Not a screen of Codex, or not one this program knows.
+    Unknown,
+}
+
+/// What takes the keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Block {
+    /// A command, an edit or a tool call waits for permission.
+    Approval,
+    /// The model asks the user something.
+    Question,
+    /// The folder is not trusted yet.
+    Trust,
+    /// A newer Codex is offered; Enter would install it.
+    Update,
+    /// Hooks are new or changed.
+    Hooks,
+    /// The background server runs with other settings.
+    Daemon,
+    /// Another dialog with choices.
+    Modal,
+    /// The list of earlier sessions.
+    Picker,
+    /// The list of agents.
+    Agents,
+    /// A panel that is closed with a key.
+    Overlay,
+}
+
+/// Why nobody works behind the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Death {
+    /// The app-server is gone; the terminal tries to reach it.
+    Server,
+    /// Codex has exited.
+    Exited,
+}
+
+impl PaneClass {
+    /// Pasted text and Enter reach the session.
+    ///
+    /// See [`composer_text`](super::composer_text) for what stands in the composer already.
+    pub fn takes_input(self) -> bool {
+        matches!(self, Self::Idle | Self::IdleError | Self::Working | Self::WorkingRetrying)
+    }
+
+    /// Pasted text is lost, or answers a question nobody has read.
+    pub fn blocks_paste(self) -> bool {
+        matches!(self, Self::Blocked(_))
+    }
+
+    /// The class as shown, logged and stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::IdleError => "idle:error",
+            Self::Working => "working",
+            Self::WorkingRetrying => "working:retrying",
+            Self::Blocked(Block::Approval) => "blocked:approval",
+            Self::Blocked(Block::Question) => "blocked:question",
+            Self::Blocked(Block::Trust) => "blocked:trust",
+            Self::Blocked(Block::Update) => "blocked:update",
+            Self::Blocked(Block::Hooks) => "blocked:hooks",
+            Self::Blocked(Block::Daemon) => "blocked:daemon",
+            Self::Blocked(Block::Modal) => "blocked:modal",
+            Self::Blocked(Block::Picker) => "blocked:picker",
+            Self::Blocked(Block::Agents) => "blocked:agents",
+            Self::Blocked(Block::Overlay) => "blocked:overlay",
+            Self::Dead(Death::Server) => "dead:server",
+            Self::Dead(Death::Exited) => "dead:exited",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for PaneClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Serialize for PaneClass {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
