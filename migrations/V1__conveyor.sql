@@ -11,11 +11,14 @@ CREATE TABLE turn_facts (
     event_id    INTEGER REFERENCES codex_events (id),
     error_json  TEXT CHECK (error_json IS NULL OR json_valid(error_json)),
     recorded_at TEXT NOT NULL,
+    -- When Dispatch took it up. None while the session is bound to nobody.
+    routed_at   TEXT,
     UNIQUE (thread_id, turn_key),
     CHECK (error_json IS NULL OR outcome = 'failed')
 ) STRICT;
 CREATE INDEX turn_facts_session ON turn_facts (session_id, id);
 CREATE INDEX turn_facts_event ON turn_facts (event_id);
+CREATE INDEX turn_facts_unrouted ON turn_facts (session_id, id) WHERE routed_at IS NULL;
 
 -- How far a session's rollout file has been read. `offset` is a byte position after a whole line.
 CREATE TABLE rollout_cursors (
@@ -42,6 +45,8 @@ CREATE TABLE session_links (
     pid_started_at    TEXT,
     recipe            TEXT NOT NULL CHECK (recipe IN ('private_server', 'embedded', 'open_files', 'given')),
     mcp               INTEGER NOT NULL DEFAULT 0 CHECK (mcp IN (0, 1)),
+    -- The only transports to use, best first, e.g. 'app_server,tmux'. None: all that are there.
+    transports        TEXT,
     updated_at        TEXT NOT NULL,
     CHECK (recipe <> 'private_server' OR app_server_socket IS NOT NULL),
     CHECK (app_server_pid IS NULL OR app_server_socket IS NOT NULL)

@@ -1,10 +1,10 @@
 //! One actor per active task: calls that change the same task wait for each other.
 
-use std::collections::VecDeque;
+use std::rc::Rc;
 
 use actix::prelude::*;
 use serde_json::Value;
-use tokio::sync::oneshot;
+use tokio::sync::Mutex;
 
 use super::calls::Request;
 use super::guardian::Obituary;
@@ -25,34 +25,16 @@ pub struct ServeInTask {
     pub hub: Hub,
 }
 
-/// The queue of one task.
+/// The queue of one task. The lock is fair: first come, first served.
 pub struct Task {
     _obituary: Obituary,
-    waiting: VecDeque<(ServeInTask, oneshot::Sender<Result<Value, Failure>>)>,
-    serving: bool,
+    turn: Rc<Mutex<()>>,
 }
 
 impl Task {
     /// An empty queue.
     pub fn new(obituary: Obituary) -> Self {
-        Self { _obituary: obituary, waiting: VecDeque::new(), serving: false }
-    }
-
-    fn serve_next(&mut self, ctx: &mut Context<Self>) {
-        if self.serving {
-            return;
-        }
-        let Some((call, reply)) = self.waiting.pop_front() else { return };
-        self.serving = true;
-        let serve = async move {
-            let answer = call.request.serve(&call.hub, &call.caller).await;
-            // A caller that went away does not undo what was done.
-            let _ = reply.send(answer);
-        };
-        ctx.spawn(serve.into_actor(self).map(|(), task, ctx| {
-            task.serving = false;
-            task.serve_next(ctx);
-        }));
+        Self { _obituary: obituary, turn: Rc::default() }
     }
 }
 
@@ -63,10 +45,11 @@ impl Actor for Task {
 impl Handler<ServeInTask> for Task {
     type Result = ResponseFuture<Result<Value, Failure>>;
 
-    fn handle(&mut self, call: ServeInTask, ctx: &mut Context<Self>) -> Self::Result {
-        let (reply, answer) = oneshot::channel();
-        self.waiting.push_back((call, reply));
-        self.serve_next(ctx);
-        Box::pin(async move { answer.await.unwrap_or_else(|_| Err(super::hub::gone("task's actor"))) })
+    fn handle(&mut self, call: ServeInTask, _: &mut Context<Self>) -> Self::Result {
+        let turn = self.turn.clone();
+        Box::pin(async move {
+            let _turn = turn.lock().await;
+            call.request.serve(&call.hub, &call.caller).await
+        })
     }
 }

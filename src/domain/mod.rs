@@ -8,6 +8,7 @@ pub mod header;
 pub mod ids;
 pub mod role;
 pub mod time;
+pub mod transport;
 pub mod turn;
 
 pub use activity::Activity;

@@ -4,8 +4,10 @@
 //! transaction (group commit); reads run on `query_only` connections beside it.
 
 pub mod bindings;
+pub mod deliveries;
 mod error;
 pub mod events;
+pub mod heartbeats;
 mod open;
 mod reader;
 pub mod schema;

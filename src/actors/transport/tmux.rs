@@ -1,0 +1,141 @@
+//! A bracketed paste into the session's pane, then Enter.
+//!
+//! The pane is read before anything is typed, and again before each Enter: a screen that asks
+//! something is reported, never answered.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use serde_json::json;
+
+use super::{Letter, NotReady, Sending, Transport};
+use crate::actors::tmux::{Terminal, TerminalError};
+use crate::codex::pane::{PaneClass, classify, composer_text};
+use crate::domain::transport::TransportKind;
+use crate::tmux::{KeyName, PaneView, Target};
+
+/// Codex takes a paste as one event; an Enter in the same instant would become a line break in it.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// How often Enter is pressed while the text still stands in the composer.
+const MAX_ENTERS: u32 = 4;
+
+/// How long an Enter gets to take effect before the composer is looked at again.
+const ENTER_PATIENCE: Duration = Duration::from_millis(700);
+
+/// Pushes into a pane.
+pub struct TmuxTransport {
+    /// The tmux server.
+    pub terminal: Terminal,
+    /// The pane.
+    pub target: Target,
+    /// The target's tmux session as it was registered, for the report.
+    pub session: String,
+}
+
+impl TmuxTransport {
+    async fn look(&self) -> Result<(PaneView, PaneClass), TerminalError> {
+        let view = self.terminal.view(self.target.clone(), 0).await?;
+        let class = classify(&view.text, Some(&view.pane.title));
+        Ok((view, class))
+    }
+
+    async fn make_ready(&self) -> Result<(), NotReady> {
+        let (view, class) = self.look().await.map_err(|error| NotReady::closed(error.to_string()))?;
+        let not_ready = |error: String, asks_a_person| {
+            Err(NotReady { error, pane_class: Some(class.to_string()), asks_a_person })
+        };
+        if view.pane.dead {
+            return not_ready(format!("the program in tmux session {} has exited", self.session), false);
+        }
+        if class.blocks_paste() {
+            return not_ready(format!("tmux session {} shows a screen that takes no message ({class})", self.session), true);
+        }
+        Ok(())
+    }
+
+    async fn type_in(&self, letter: &Letter) -> Sending {
+        let text = letter.origin.before(&letter.text);
+        let loaded = match self.terminal.load(self.target.clone(), text).await {
+            Ok(loaded) => loaded,
+            Err(error) => return Sending::NotSent(error.to_string()),
+        };
+        let pane = Target::Pane(loaded.pane());
+        if let Err(error) = self.terminal.paste(loaded).await {
+            return if error.effect_unknown() {
+                Sending::Unknown { error: error.to_string(), pane_class: None }
+            } else {
+                Sending::NotSent(error.to_string())
+            };
+        }
+        self.submit(&pane, letter).await
+    }
+
+    /// Presses Enter until the text has left the composer.
+    async fn submit(&self, pane: &Target, letter: &Letter) -> Sending {
+        let header = letter.origin.to_string();
+        for _ in 0..MAX_ENTERS {
+            tokio::time::sleep(SETTLE).await;
+            match self.look().await {
+                Ok((_, class)) if class.blocks_paste() => {
+                    return Sending::Unknown {
+                        error: format!("the text was typed, then the screen began to ask something ({class}); Enter was not pressed"),
+                        pane_class: Some(class.to_string()),
+                    };
+                }
+                Ok(_) => {}
+                Err(error) => return Sending::Unknown { error: error.to_string(), pane_class: None },
+            }
+            if let Err(error) = self.terminal.press(pane.clone(), KeyName::enter()).await {
+                return Sending::Unknown { error: format!("the text was typed but Enter failed: {error}"), pane_class: None };
+            }
+            if self.has_left_the_composer(&header).await {
+                return Sending::Sent(json!({"pane": pane.to_string()}));
+            }
+        }
+        Sending::Unknown {
+            error: format!("the text stands typed but not submitted in tmux session {}", self.session),
+            pane_class: self.look().await.ok().map(|(_, class)| class.to_string()),
+        }
+    }
+
+    async fn has_left_the_composer(&self, header: &str) -> bool {
+        let deadline = tokio::time::Instant::now() + ENTER_PATIENCE;
+        loop {
+            let standing = match self.look().await {
+                Ok((view, _)) => composer_text(&view.text).is_some_and(|text| begins_like(text, header)),
+                // It cannot be seen any more; the rollout will tell.
+                Err(_) => false,
+            };
+            if !standing {
+                return true;
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// The composer wraps long lines, so only as much as fits its first line can be compared.
+fn begins_like(composer: &str, header: &str) -> bool {
+    let first_line = composer.lines().next().unwrap_or_default().trim_end();
+    !first_line.is_empty() && (header.starts_with(first_line) || first_line.starts_with(header))
+        || composer.starts_with("[Pasted Content")
+}
+
+impl Transport for TmuxTransport {
+    fn kind(&self) -> TransportKind {
+        TransportKind::Tmux
+    }
+
+    fn ready(&self) -> LocalBoxFuture<'_, Result<(), NotReady>> {
+        self.make_ready().boxed_local()
+    }
+
+    fn send<'a>(&'a self, letter: &'a Letter) -> LocalBoxFuture<'a, Sending> {
+        self.type_in(letter).boxed_local()
+    }
+}
