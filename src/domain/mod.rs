@@ -3,10 +3,13 @@
 //! Everything here can be tested with a table of inputs and expected outputs.
 
 pub mod activity;
+pub mod busy_wait;
 pub mod failure;
 pub mod header;
 pub mod ids;
+pub mod pane_signal;
 pub mod role;
+pub mod startup;
 pub mod time;
 pub mod transport;
 pub mod turn;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// What a Codex terminal is doing. Displays as `idle`, `working:retrying`, `blocked:approval`, …
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,6 +58,31 @@ pub enum Death {
 }
 
 impl PaneClass {
+    const ALL: [Self; 17] = [
+        Self::Idle,
+        Self::IdleError,
+        Self::Working,
+        Self::WorkingRetrying,
+        Self::Blocked(Block::Approval),
+        Self::Blocked(Block::Question),
+        Self::Blocked(Block::Trust),
+        Self::Blocked(Block::Update),
+        Self::Blocked(Block::Hooks),
+        Self::Blocked(Block::Daemon),
+        Self::Blocked(Block::Modal),
+        Self::Blocked(Block::Picker),
+        Self::Blocked(Block::Agents),
+        Self::Blocked(Block::Overlay),
+        Self::Dead(Death::Server),
+        Self::Dead(Death::Exited),
+        Self::Unknown,
+    ];
+
+    /// Reads [`PaneClass::as_str`] back.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == word)
+    }
+
     /// Pasted text and Enter reach the session.
     ///
     /// See [`composer_text`](super::composer_text) for what stands in the composer already.
@@ -103,5 +128,28 @@ impl fmt::Display for PaneClass {
 impl Serialize for PaneClass {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for PaneClass {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        Self::parse(&word).ok_or_else(|| de::Error::custom(format!("no class of a screen: {word}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_reads_back() {
+        for class in PaneClass::ALL {
+            let json = serde_json::to_string(&class).unwrap();
+            assert_eq!(json, format!("\"{class}\""));
+            assert_eq!(serde_json::from_str::<PaneClass>(&json).unwrap(), class);
+            assert!(!(class.takes_input() && class.blocks_paste()), "{class}");
+        }
+        assert!(serde_json::from_str::<PaneClass>("\"asleep\"").is_err());
     }
 }

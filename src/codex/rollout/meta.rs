@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::json::RawObject;
 use super::line::RolloutLine;
@@ -11,7 +11,7 @@ use super::reader::ReadLimits;
 use super::source::{self, ReadError};
 
 /// Which thread a rollout records, from its `session_meta` line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionMeta {
     /// The thread.
     pub id: String,
