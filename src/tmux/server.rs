@@ -1,6 +1,6 @@
 //! Which tmux server: a socket, and how to reach it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,14 +24,18 @@ pub struct TmuxServer {
 impl TmuxServer {
     /// The server that the environment names, looked up with `env` (such as [`std::env::var_os`]).
     ///
-    /// The socket is `$CONVEYOR_TMUX_SOCKET`, else the server we run inside (`$TMUX`), else the one
-    /// tmux itself would use. Empty variables count as unset.
+    /// The socket is `$CONVEYOR_TMUX_SOCKET` (a path, or a name as for `tmux -L`), else the server we
+    /// run inside (`$TMUX`), else the one tmux itself would use. Empty variables count as unset.
     pub fn resolve(env: impl Fn(&str) -> Option<OsString>) -> Self {
         let get = |name: &str| env(name).filter(|value| !value.is_empty());
+        let named = |name: OsString| match PathBuf::from(&name) {
+            path if path.components().count() > 1 => path,
+            _ => socket_named(get("TMUX_TMPDIR"), &name),
+        };
         let socket = get("CONVEYOR_TMUX_SOCKET")
-            .map(PathBuf::from)
+            .map(named)
             .or_else(|| get("TMUX").and_then(|value| socket_in_tmux_variable(&value)))
-            .unwrap_or_else(|| default_socket(get("TMUX_TMPDIR")));
+            .unwrap_or_else(|| socket_named(get("TMUX_TMPDIR"), "default".as_ref()));
         let server = Self::at(socket);
         match get("CONVEYOR_TMUX") {
             Some(program) => server.with_program(program),
@@ -108,9 +112,10 @@ fn socket_in_tmux_variable(value: &OsString) -> Option<PathBuf> {
     (!socket.is_empty()).then(|| PathBuf::from(socket))
 }
 
-fn default_socket(tmux_tmpdir: Option<OsString>) -> PathBuf {
+/// Where tmux keeps the sockets it is told the names of.
+fn socket_named(tmux_tmpdir: Option<OsString>, name: &OsStr) -> PathBuf {
     let parent = tmux_tmpdir.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
-    parent.join(own_directory_name()).join("default")
+    parent.join(own_directory_name()).join(name)
 }
 
 fn own_directory_name() -> String {
@@ -139,6 +144,12 @@ mod tests {
         check(&[("TMUX_TMPDIR", "/run/me")], &format!("/run/me/tmux-{uid}/default"), "tmux");
         check(&[("TMUX", "/run/a b/s,123,0"), ("TMUX_TMPDIR", "/x")], "/run/a b/s", "tmux");
         check(&[("CONVEYOR_TMUX_SOCKET", "/p/s"), ("TMUX", "/other,1,0")], "/p/s", "tmux");
+        check(&[("CONVEYOR_TMUX_SOCKET", "mine")], &format!("/tmp/tmux-{uid}/mine"), "tmux");
+        check(
+            &[("CONVEYOR_TMUX_SOCKET", "mine"), ("TMUX_TMPDIR", "/run/me")],
+            &format!("/run/me/tmux-{uid}/mine"),
+            "tmux",
+        );
         check(&[("CONVEYOR_TMUX", "/opt/tmux")], &default, "/opt/tmux");
     }
 

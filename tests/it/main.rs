@@ -10,3 +10,4 @@ mod database;
 mod harness;
 mod support;
 mod tidy;
+mod tmux;
