@@ -13,8 +13,8 @@ use std::fmt;
 /// Files outside `src/tmux` and `src/codex` that may start a process.
 const SPAWNING: [&str; 0] = [];
 
-/// The one place of the tests that waits for time to pass.
-const WAITING: [&str; 1] = ["tests/it/support/wait.rs"];
+/// The places of the tests that let time pass between two looks at a condition.
+const WAITING: [&str; 2] = ["src/tmux/testing.rs", "tests/it/support/wait.rs"];
 
 /// No file is longer; most are far shorter.
 const LIMIT_LINES: usize = 500;
