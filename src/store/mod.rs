@@ -5,6 +5,7 @@
 
 pub mod bindings;
 pub mod deliveries;
+pub mod doctor;
 mod error;
 pub mod events;
 pub mod heartbeats;
