@@ -1,3 +1,5 @@
+//! The report: its shape, and that it names what is wrong.
+
 use serde_json::json;
 
 use super::*;
