@@ -4,18 +4,27 @@
 
 pub mod activity;
 pub mod busy_wait;
+pub mod command;
+pub mod decision;
 pub mod failure;
 pub mod header;
 pub mod ids;
+pub mod loop_policy;
 pub mod pane_signal;
+pub mod permissions;
 pub mod role;
 pub mod startup;
 pub mod time;
 pub mod transport;
 pub mod turn;
+pub mod words;
 
 pub use activity::Activity;
+pub use command::{AttemptState, CommandState, QueuedCommand};
+pub use decision::Decision;
 pub use failure::{Failure, FailureKind};
 pub use header::OriginHeader;
+pub use loop_policy::LoopPolicy;
+pub use permissions::{Permission, PermissionSet};
 pub use role::Role;
 pub use turn::TurnOutcome;

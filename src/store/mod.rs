@@ -4,6 +4,8 @@
 //! transaction (group commit); reads run on `query_only` connections beside it.
 
 pub mod bindings;
+pub mod commands;
+pub mod decisions;
 pub mod deliveries;
 pub mod doctor;
 mod error;
@@ -11,11 +13,15 @@ pub mod events;
 pub mod heartbeats;
 mod open;
 mod reader;
+mod row;
+pub mod runs;
 pub mod schema;
 pub mod sessions;
 mod signals;
 pub mod tasks;
 pub mod telemetry;
+#[cfg(test)]
+mod testing;
 mod watch;
 mod writer;
 

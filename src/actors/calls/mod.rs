@@ -3,7 +3,9 @@
 //! The arguments of a call are defined once. The command line parses them, the socket carries
 //! them, and the MCP tools are made from them.
 
+pub mod commands;
 pub mod tasks;
+pub mod values;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -44,6 +46,10 @@ pub trait Call: Serialize + DeserializeOwned + Into<Request> + 'static {
 macro_rules! for_each_call {
     ($with:ident) => {
         $with! {
+            Commands(commands::CommandsArgs),
+            EnqueueContinueIteration(commands::EnqueueContinueIterationArgs),
+            EnqueueNotifyManager(commands::EnqueueNotifyManagerArgs),
+            EnqueueNudgeWorker(commands::EnqueueNudgeWorkerArgs),
             Tasks(tasks::TasksArgs),
         }
     };

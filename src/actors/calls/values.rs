@@ -1,0 +1,34 @@
+//! Parsers for values on the command line.
+
+/// Free text. It may begin with a hyphen, as a list item does, but not be a flag whose own value was
+/// forgotten: use with `allow_hyphen_values`.
+///
+/// # Errors
+/// A sentence for clap to show.
+pub fn text(value: &str) -> Result<String, String> {
+    let is_flag = value.strip_prefix("--").is_some_and(|name| {
+        name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+    });
+    if is_flag { Err("this is a flag, not a text".to_owned()) } else { Ok(value.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_may_look_like_a_list_but_not_like_a_flag() {
+        fn check(value: &str, expect: bool) {
+            assert_eq!(text(value).is_ok(), expect, "{value}");
+        }
+        check("go on", true);
+        check("- first\n- second", true);
+        check("-1", true);
+        check("--verbose does not work", true);
+        check("--", true);
+        check("", true);
+        check("--json", false);
+        check("--loop-run", false);
+    }
+}

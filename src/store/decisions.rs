@@ -1,0 +1,163 @@
+//! Decisions: what a manager decided, and why.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::events::{self, Event};
+use super::telemetry::{self, Actor, Severity, Telemetry};
+use super::{Change, StoreError, row, tasks};
+use crate::domain::time::now_iso;
+use crate::domain::{Decision, Failure};
+
+/// A row of `manager_decisions`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManagerDecision {
+    /// Its row id, what strict commands name as `--decision-id`.
+    pub id: i64,
+    /// The task.
+    pub task_id: String,
+    /// A manager of the time before sessions.
+    pub manager_id: Option<String>,
+    /// The observation cycle it was based on.
+    pub manager_cycle_id: Option<i64>,
+    /// What was decided.
+    pub decision: Decision,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub created_at: String,
+    /// What else is known.
+    pub payload: Map<String, Value>,
+}
+
+const COLUMNS: &str = "id, task_id, manager_id, manager_cycle_id, decision, reason, created_at, payload_json";
+
+impl ManagerDecision {
+    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get(0)?,
+            task_id: row.get(1)?,
+            manager_id: row.get(2)?,
+            manager_cycle_id: row.get(3)?,
+            decision: row::word(row, 4)?,
+            reason: row.get(5)?,
+            created_at: row.get(6)?,
+            payload: row::json(row, 7)?,
+        })
+    }
+}
+
+/// The decision with this id, whichever task it is of.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn find(conn: &Connection, id: i64) -> Result<Option<ManagerDecision>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM manager_decisions WHERE id = ?1");
+    Ok(conn.prepare_cached(&sql)?.query_row([id], ManagerDecision::of).optional()?)
+}
+
+/// A decision of this task.
+///
+/// # Errors
+/// `NotFound` when there is none with this id, `Refused` when it is another task's.
+pub fn get(conn: &Connection, task_id: &str, id: i64) -> Result<ManagerDecision, StoreError> {
+    match find(conn, id)? {
+        Some(decision) if decision.task_id == task_id => Ok(decision),
+        Some(_) => Err(Failure::refused(format!("decision {id} belongs to another task")).into()),
+        None => Err(Failure::not_found(format!("decision {id} does not exist"))
+            .hint("make one: `conveyor record-decision TASK DECISION --reason WHY`")
+            .into()),
+    }
+}
+
+/// Records a decision, its audit event and its telemetry.
+#[derive(Debug)]
+pub struct RecordDecision {
+    /// The task, by id or name.
+    pub task: String,
+    /// What was decided.
+    pub decision: Decision,
+    /// Why.
+    pub reason: String,
+    /// The observation cycle it was based on.
+    pub cycle_id: Option<i64>,
+    /// What else is known.
+    pub payload: Map<String, Value>,
+}
+
+impl Change for RecordDecision {
+    type Out = ManagerDecision;
+
+    fn run(self, tx: &Connection) -> Result<ManagerDecision, StoreError> {
+        let task = tasks::get(tx, &self.task)?;
+        if let Some(cycle_id) = self.cycle_id {
+            refuse_foreign_cycle(tx, &task, cycle_id)?;
+        }
+        record(tx, &task.id, self.decision, &self.reason, self.cycle_id, self.payload)
+    }
+}
+
+/// Records a decision for a task that is known to exist.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn record(
+    conn: &Connection,
+    task_id: &str,
+    decision: Decision,
+    reason: &str,
+    cycle_id: Option<i64>,
+    payload: Map<String, Value>,
+) -> Result<ManagerDecision, StoreError> {
+    let created_at = now_iso();
+    let payload = Value::Object(payload);
+    conn.prepare_cached(
+        "INSERT INTO manager_decisions (task_id, manager_cycle_id, decision, reason, created_at, payload_json)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute((task_id, cycle_id, decision.as_str(), reason, &created_at, payload.to_string()))?;
+    let id = conn.last_insert_rowid();
+    let facts = json!({ "decision_id": id, "decision": decision, "manager_cycle_id": cycle_id });
+    events::record(
+        conn,
+        &Event {
+            actor: "workerctl",
+            event_type: "manager_decision_recorded",
+            task_id: Some(task_id),
+            payload: json!({ "decision_id": id, "decision": decision, "manager_cycle_id": cycle_id, "reason": reason }),
+            ..Event::default()
+        },
+    )?;
+    telemetry::emit(
+        conn,
+        &Telemetry {
+            actor: Actor::Manager,
+            event_type: "manager_decision_recorded",
+            severity: Severity::Info,
+            summary: &format!("manager decided to {decision}"),
+            task_id: Some(task_id),
+            run_id: None,
+            correlation: facts,
+            attributes: json!({ "decision": decision, "has_payload": payload != json!({}) }),
+        },
+    )?;
+    get(conn, task_id, id)
+}
+
+fn refuse_foreign_cycle(conn: &Connection, task: &tasks::Task, cycle_id: i64) -> Result<(), StoreError> {
+    let owner: Option<String> = conn
+        .prepare_cached("SELECT task_id FROM manager_cycles WHERE id = ?1")?
+        .query_row([cycle_id], |row| row.get(0))
+        .optional()?;
+    match owner {
+        Some(owner) if owner == task.id => Ok(()),
+        Some(_) => {
+            Err(Failure::refused(format!("cycle {cycle_id} belongs to another task than {}", task.name))
+                .into())
+        }
+        None => Err(Failure::not_found(format!("cycle {cycle_id} does not exist"))
+            .hint(format!("`conveyor cycle {}` makes one and prints its cycle_id", task.name))
+            .into()),
+    }
+}
