@@ -27,4 +27,4 @@ pub use header::OriginHeader;
 pub use loop_policy::LoopPolicy;
 pub use permissions::{Permission, PermissionSet};
 pub use role::Role;
-pub use turn::TurnOutcome;
+pub use turn::{TurnKey, TurnOutcome};

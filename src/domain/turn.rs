@@ -40,9 +40,59 @@ impl fmt::Display for TurnOutcome {
     }
 }
 
+/// What tells one turn of a thread from the others.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum TurnKey {
+    /// Codex's own id of the turn.
+    Id(String),
+    /// The byte of the rollout line that tells of the turn, where Codex wrote no id.
+    Offset(u64),
+}
+
+const OFFSET_PREFIX: &str = "offset:";
+
+impl TurnKey {
+    /// The turn with this id, or, without one, of the line at `offset`.
+    pub fn new(turn_id: Option<String>, offset: u64) -> Self {
+        turn_id.map_or(Self::Offset(offset), Self::Id)
+    }
+
+    /// Reads back what `Display` writes.
+    pub fn parse(text: &str) -> Self {
+        let offset = text.strip_prefix(OFFSET_PREFIX).and_then(|digits| digits.parse().ok());
+        offset.map_or_else(|| Self::Id(text.to_owned()), Self::Offset)
+    }
+
+    /// Codex's own id, if the turn has one.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::Id(id) => Some(id),
+            Self::Offset(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for TurnKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => f.write_str(id),
+            Self::Offset(offset) => write!(f, "{OFFSET_PREFIX}{offset}"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_turn_key_reads_back() {
+        for key in [TurnKey::Id("019a-b".into()), TurnKey::Offset(574), TurnKey::Id("offset:x".into())] {
+            assert_eq!(TurnKey::parse(&key.to_string()), key);
+        }
+        assert_eq!(TurnKey::new(None, 7).to_string(), "offset:7");
+        assert_eq!(TurnKey::new(Some("a".into()), 7).to_string(), "a");
+    }
 
     #[test]
     fn every_outcome_reads_back() {

@@ -4,6 +4,7 @@
 //! transaction (group commit); reads run on `query_only` connections beside it.
 
 pub mod bindings;
+pub mod codex_events;
 pub mod commands;
 pub mod decisions;
 pub mod deliveries;
@@ -13,6 +14,8 @@ pub mod events;
 pub mod heartbeats;
 mod open;
 mod reader;
+pub mod receipts;
+pub mod rollout;
 mod row;
 pub mod runs;
 pub mod schema;
@@ -22,6 +25,7 @@ pub mod tasks;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;
+pub mod turn_facts;
 mod watch;
 mod writer;
 

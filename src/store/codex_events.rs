@@ -1,0 +1,188 @@
+//! Codex events: the lines of the sessions' rollouts, as they were read.
+//!
+//! The table grows with every line of every session, so each query here ends in an index after a
+//! number of steps that does not depend on how much there is.
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
+use serde_json::Value;
+
+use super::StoreError;
+use crate::domain::Activity;
+use crate::domain::activity::STATE_SUBTYPES;
+
+/// A rollout line, about to be inserted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// Where the line starts in the rollout.
+    pub byte_offset: u64,
+    /// When Codex wrote it; the time of reading when the line does not say.
+    pub timestamp: Option<String>,
+    /// The line's type, e.g. `event_msg`.
+    pub kind: String,
+    /// The payload's type, for `event_msg` lines.
+    pub subtype: Option<String>,
+    /// The payload, as JSON.
+    pub payload: String,
+}
+
+/// Inserts a line read at `now`; gives the event's id.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn insert(conn: &Connection, session_id: &str, event: &NewEvent, now: &str) -> Result<i64, StoreError> {
+    match insert_with(conn, session_id, event, &event.payload, now) {
+        // JSON nested deeper than SQLite follows. What kind of line it was still counts.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            insert_with(conn, session_id, event, "{}", now)?;
+        }
+        inserted => inserted?,
+    }
+    Ok(conn.last_insert_rowid())
+}
+
+fn insert_with(
+    conn: &Connection,
+    session_id: &str,
+    event: &NewEvent,
+    payload: &str,
+    now: &str,
+) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO codex_events (session_id, timestamp, type, subtype, payload_json, byte_offset, ingested_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute((
+        session_id,
+        event.timestamp.as_deref().unwrap_or(now),
+        &event.kind,
+        &event.subtype,
+        payload,
+        event.byte_offset as i64,
+        now,
+    ))?;
+    Ok(())
+}
+
+/// A row of `codex_events`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CodexEvent {
+    /// Row id; grows with time.
+    pub id: i64,
+    /// When Codex wrote the line.
+    pub timestamp: String,
+    /// The line's type.
+    pub kind: String,
+    /// The payload's type, for `event_msg` lines.
+    pub subtype: Option<String>,
+    /// The payload.
+    pub payload: Value,
+    /// Where the line starts in the rollout.
+    pub byte_offset: i64,
+    /// When it was read.
+    pub ingested_at: String,
+}
+
+const COLUMNS: &str = "id, timestamp, type, subtype, payload_json, byte_offset, ingested_at";
+
+impl CodexEvent {
+    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let payload: String = row.get(4)?;
+        Ok(Self {
+            id: row.get(0)?,
+            timestamp: row.get(1)?,
+            kind: row.get(2)?,
+            subtype: row.get(3)?,
+            payload: serde_json::from_str(&payload).unwrap_or_default(),
+            byte_offset: row.get(5)?,
+            ingested_at: row.get(6)?,
+        })
+    }
+}
+
+/// The newest events of a session, newest first; only those with `subtype` when it is given.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn newest(
+    conn: &Connection,
+    session_id: &str,
+    subtype: Option<&str>,
+    limit: u32,
+) -> Result<Vec<CodexEvent>, StoreError> {
+    let condition = if subtype.is_some() { "subtype = ?2" } else { "?2 IS NULL" };
+    let sql = format!(
+        "SELECT {COLUMNS} FROM codex_events WHERE session_id = ?1 AND {condition} ORDER BY id DESC LIMIT ?3"
+    );
+    let events = conn
+        .prepare_cached(&sql)?
+        .query_map((session_id, subtype, limit), CodexEvent::of)?
+        .collect::<Result<_, _>>()?;
+    Ok(events)
+}
+
+/// What the newest events of a session tell of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Whether a turn runs.
+    pub activity: Activity,
+    /// When the event that tells this was written.
+    pub state_event_at: Option<String>,
+    /// The subtype of the newest event of any kind.
+    pub last_subtype: Option<String>,
+}
+
+/// What the newest events of a session tell.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn told(conn: &Connection, session_id: &str) -> Result<Told, StoreError> {
+    let state_event = newest_before(conn, session_id, &STATE_SUBTYPES, i64::MAX)?;
+    let last_subtype: Option<Option<String>> = conn
+        .prepare_cached("SELECT subtype FROM codex_events WHERE session_id = ?1 ORDER BY id DESC LIMIT 1")?
+        .query_row([session_id], |row| row.get(0))
+        .optional()?;
+    let (state_subtype, state_event_at) = match state_event {
+        None => (None, None),
+        Some(id) => conn
+            .prepare_cached("SELECT subtype, timestamp FROM codex_events WHERE id = ?1")?
+            .query_row([id], |row| Ok((row.get::<_, Option<String>>(0)?, row.get(1)?)))?,
+    };
+    Ok(Told {
+        activity: state_subtype.as_deref().and_then(Activity::after).unwrap_or_default(),
+        state_event_at,
+        last_subtype: last_subtype.flatten(),
+    })
+}
+
+/// The id of the newest event of a session with one of these subtypes and an id below `before`.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn newest_before(
+    conn: &Connection,
+    session_id: &str,
+    subtypes: &[&str],
+    before: i64,
+) -> Result<Option<i64>, StoreError> {
+    // One look at the end of the index for each: `subtype IN (…)` would sort all their events.
+    let mut statement = conn.prepare_cached(
+        "SELECT MAX(id) FROM codex_events WHERE session_id = ?1 AND subtype = ?2 AND id < ?3",
+    )?;
+    let mut newest: Option<i64> = None;
+    for subtype in subtypes {
+        newest = newest.max(statement.query_row((session_id, subtype, before), |row| row.get(0))?);
+    }
+    Ok(newest)
+}
+
+/// The newest event of a session with this subtype.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn newest_of(
+    conn: &Connection,
+    session_id: &str,
+    subtype: &str,
+) -> Result<Option<CodexEvent>, StoreError> {
+    Ok(newest(conn, session_id, Some(subtype), 1)?.pop())
+}

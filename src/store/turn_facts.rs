@@ -1,0 +1,143 @@
+//! Turn facts: that a turn of a session ended, and how. A turn ends once, whoever reads it and
+//! however often.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use serde_json::Value;
+
+use super::{Query, StoreError};
+use crate::domain::time::now_iso;
+use crate::domain::{TurnKey, TurnOutcome};
+
+/// The end of a turn, about to be recorded.
+#[derive(Debug)]
+pub struct NewFact<'a> {
+    /// The session whose rollout told of it.
+    pub session_id: &'a str,
+    /// The thread it happened in.
+    pub thread_id: &'a str,
+    /// Which turn of the thread.
+    pub key: &'a TurnKey,
+    /// How it ended.
+    pub outcome: TurnOutcome,
+    /// The event that ended it; none when its process died without writing one.
+    pub event_id: Option<i64>,
+    /// Why it failed: `{message, codex_error_info}`. Only for a failed turn.
+    pub error: Option<&'a Value>,
+}
+
+/// Records the end of a turn. `false` when it was known already, and nothing changed.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn record(conn: &Connection, fact: &NewFact<'_>) -> Result<bool, StoreError> {
+    let inserted = conn
+        .prepare_cached(
+            "INSERT INTO turn_facts (session_id, thread_id, turn_key, outcome, event_id, error_json, recorded_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (thread_id, turn_key) DO NOTHING",
+        )?
+        .execute((
+            fact.session_id,
+            fact.thread_id,
+            fact.key.to_string(),
+            fact.outcome.as_str(),
+            fact.event_id,
+            fact.error.map(Value::to_string),
+            now_iso(),
+        ))?;
+    Ok(inserted == 1)
+}
+
+/// Records the ends of turns that another program (agent-conveyor) put among a session's events
+/// after the newest fact known here, from byte `from_offset` of the rollout on. Those that it has routed count as routed. Gives their
+/// number.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn adopt_from_events(
+    conn: &Connection,
+    session_id: &str,
+    thread_id: &str,
+    from_offset: u64,
+) -> Result<usize, StoreError> {
+    let adopted = conn
+        .prepare_cached(
+            "INSERT INTO turn_facts (session_id, thread_id, turn_key, outcome, event_id, error_json, recorded_at, routed_at)
+             SELECT session_id, ?2,
+                    COALESCE(payload_json ->> '$.turn_id', 'offset:' || byte_offset),
+                    CASE WHEN subtype = 'turn_aborted' THEN 'interrupted'
+                         WHEN payload_json ->> '$.error' IS NOT NULL THEN 'failed'
+                         ELSE 'completed' END,
+                    id,
+                    CASE WHEN subtype <> 'turn_aborted' AND payload_json ->> '$.error' IS NOT NULL
+                         THEN payload_json -> '$.error' END,
+                    ?3,
+                    (SELECT MIN(created_at) FROM routed_notifications WHERE source_event_id = codex_events.id)
+             FROM codex_events
+             WHERE session_id = ?1 AND subtype IN ('task_complete', 'turn_complete', 'turn_aborted')
+               AND byte_offset >= ?4
+               AND id > COALESCE((SELECT MAX(event_id) FROM turn_facts WHERE session_id = ?1), 0)
+             ORDER BY id
+             ON CONFLICT (thread_id, turn_key) DO NOTHING",
+        )?
+        .execute((session_id, thread_id, now_iso(), from_offset as i64))?;
+    Ok(adopted)
+}
+
+/// A row of `turn_facts`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TurnFact {
+    /// Row id; grows with time.
+    pub id: i64,
+    /// The thread.
+    pub thread_id: String,
+    /// Which turn of it.
+    pub key: TurnKey,
+    /// How it ended.
+    pub outcome: TurnOutcome,
+    /// The event that ended it.
+    pub event_id: Option<i64>,
+    /// Why it failed.
+    pub error: Option<Value>,
+}
+
+impl TurnFact {
+    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let outcome: String = row.get(3)?;
+        let error: Option<String> = row.get(5)?;
+        Ok(Self {
+            id: row.get(0)?,
+            thread_id: row.get(1)?,
+            key: TurnKey::parse(&row.get::<_, String>(2)?),
+            outcome: TurnOutcome::parse(&outcome).unwrap_or(TurnOutcome::Failed),
+            event_id: row.get(4)?,
+            error: error.and_then(|json| serde_json::from_str(&json).ok()),
+        })
+    }
+}
+
+/// The newest fact of a session.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn latest(conn: &Connection, session_id: &str) -> Result<Option<TurnFact>, StoreError> {
+    let fact = conn
+        .prepare_cached(
+            "SELECT id, thread_id, turn_key, outcome, event_id, error_json
+             FROM turn_facts WHERE session_id = ?1 ORDER BY id DESC LIMIT 1",
+        )?
+        .query_row([session_id], TurnFact::of)
+        .optional()?;
+    Ok(fact)
+}
+
+/// The newest fact of a session, by the session's id.
+#[derive(Debug)]
+pub struct LatestFact(pub String);
+
+impl Query for LatestFact {
+    type Out = Option<TurnFact>;
+
+    fn run(self, conn: &Connection) -> Result<Self::Out, StoreError> {
+        latest(conn, &self.0)
+    }
+}
