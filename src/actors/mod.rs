@@ -6,6 +6,7 @@ pub mod calls;
 pub mod gateway;
 pub mod guardian;
 pub mod hub;
+pub mod ingest;
 pub mod paths;
 pub mod runtime;
 pub mod task;

@@ -1,0 +1,143 @@
+//! Reading sessions' rollouts into the store, for `ingest`, for `cycle` and for the tailers.
+//!
+//! Files are read on blocking threads, a batch at a time; each batch is one transaction. Several
+//! readers may work on one session: whoever comes second to a batch finds the position moved,
+//! throws its copy away and goes on from there.
+
+mod reading;
+
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+use super::hub::Hub;
+use crate::domain::Failure;
+use crate::store::rollout::{AppendRollout, Cursor, GetCursor};
+use crate::store::{Store, Topic};
+use reading::{OwnedBatch, Reading};
+
+/// How far a rollout was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ingested {
+    /// The session's name.
+    pub session: String,
+    /// Lines that became events.
+    pub new_events: u64,
+    /// Where the next read starts, in bytes.
+    pub new_offset: u64,
+    /// Whole lines that could not be read.
+    pub skipped_lines: u64,
+}
+
+/// Reads what is new in the rollout of a session (name or id) because somebody asked: leaves a
+/// telemetry event even when nothing is new.
+///
+/// # Errors
+/// `NotFound` or `Refused` for a session that cannot be read; `External` when its rollout is
+/// missing, truncated, replaced or unreadable. What was read before the fault stays.
+pub async fn ingest_session(hub: &Hub, session: &str) -> Result<Ingested, Failure> {
+    let cursor = hub.store.read(GetCursor(session.to_owned())).await?;
+    let mut pass = Pass::new(&hub.store, cursor, true);
+    pass.read_to_end().await?;
+    Ok(pass.ingested)
+}
+
+/// Reads what is new behind `cursor`, and writes nothing when nothing is new. Gives the position
+/// for the next call.
+///
+/// # Errors
+/// As [`ingest_session`].
+pub async fn catch_up(store: &Store, cursor: Cursor) -> Result<(Ingested, Cursor), Failure> {
+    let mut pass = Pass::new(store, cursor, false);
+    pass.read_to_end().await?;
+    Ok((pass.ingested, pass.cursor))
+}
+
+struct Pass<'a> {
+    store: &'a Store,
+    cursor: Cursor,
+    ingested: Ingested,
+    /// A batch is to be written even when there is no line in it.
+    write_is_due: bool,
+    /// Bad lines read since the last write.
+    skipped_lines: u64,
+}
+
+impl<'a> Pass<'a> {
+    fn new(store: &'a Store, cursor: Cursor, asked: bool) -> Self {
+        let ingested = Ingested {
+            session: cursor.session_name.clone(),
+            new_events: 0,
+            new_offset: cursor.offset,
+            skipped_lines: 0,
+        };
+        Self { store, write_is_due: asked || cursor.behind, cursor, ingested, skipped_lines: 0 }
+    }
+
+    async fn read_to_end(&mut self) -> Result<(), Failure> {
+        let mut reading = None;
+        loop {
+            let (now_reading, batch) = next_batch(reading, self.cursor.clone()).await?;
+            let at_end = batch.at_end;
+            let taken = self.take(batch).await?;
+            if taken && at_end {
+                self.ingested.skipped_lines += self.skipped_lines;
+                return Ok(());
+            }
+            reading = taken.then_some(now_reading);
+        }
+    }
+
+    /// `false` when somebody else has read this batch; the cursor then stands behind it.
+    async fn take(&mut self, batch: OwnedBatch) -> Result<bool, Failure> {
+        self.skipped_lines += batch.skipped_lines;
+        if batch.lines.is_empty() && !self.write_is_due {
+            return Ok(true);
+        }
+        let new_events = batch.lines.len() as u64;
+        let change = AppendRollout {
+            session_id: self.cursor.session_id.clone(),
+            path: self.cursor.path.clone(),
+            from_offset: self.cursor.offset,
+            to_offset: batch.new_offset,
+            lines: batch.lines,
+            skipped_lines: std::mem::take(&mut self.skipped_lines),
+            open_turn: batch.open_turn.clone(),
+        };
+        let skipped_lines = change.skipped_lines;
+        let Some(appended) = self.store.write(change).await? else {
+            self.cursor = self.store.read(GetCursor(self.cursor.session_id.clone())).await?;
+            self.ingested.new_offset = self.cursor.offset;
+            return Ok(false);
+        };
+        if appended.new_facts > 0 {
+            self.store.signals().raise(Topic::Work);
+        }
+        if appended.receipts > 0 {
+            self.store.signals().raise(Topic::Deliveries);
+        }
+        self.cursor.offset = batch.new_offset;
+        self.cursor.open_turn = batch.open_turn;
+        self.cursor.behind = false;
+        self.write_is_due = false;
+        self.ingested.new_events += new_events;
+        self.ingested.new_offset = batch.new_offset;
+        self.ingested.skipped_lines += skipped_lines;
+        Ok(true)
+    }
+}
+
+async fn next_batch(reading: Option<Reading>, cursor: Cursor) -> Result<(Reading, OwnedBatch), Failure> {
+    let read = move || {
+        let mut reading = match reading {
+            Some(reading) => reading,
+            None => Reading::open(&cursor)?,
+        };
+        let batch = reading.next_batch()?;
+        Ok((reading, batch))
+    };
+    tokio::task::spawn_blocking(read)
+        .await
+        .unwrap_or_else(|error| Err(Failure::internal(format!("a read of a rollout broke off: {error}"))))
+}

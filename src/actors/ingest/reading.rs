@@ -1,0 +1,184 @@
+//! A rollout being read: batches of lines, and what each means for turns and deliveries.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::codex::rollout::{
+    Batch, MetaError, OpenTurn, ParsedLine, ReadError, ReadLimits, RolloutReader, SessionMeta, TurnChange,
+    TurnError, TurnSignal, TurnTracker,
+};
+use crate::domain::{Failure, OriginHeader, TurnKey};
+use crate::store::codex_events::NewEvent;
+use crate::store::receipts::Arrival;
+use crate::store::rollout::{Cursor, Meaning, ReadLine};
+
+/// How much one transaction takes in. Other changes wait for it, so it is kept short.
+const LIMITS: ReadLimits = ReadLimits { batch_bytes: 1 << 20, batch_lines: 512, line_bytes: 64 << 20 };
+
+/// A reader and the turn it is in.
+pub(super) struct Reading {
+    reader: RolloutReader,
+    turns: TurnTracker,
+    session: Cursor,
+    /// The first line was not read yet.
+    at_start: bool,
+}
+
+/// Lines read in one go, without a borrow.
+pub(super) struct OwnedBatch {
+    pub(super) lines: Vec<ReadLine>,
+    pub(super) new_offset: u64,
+    pub(super) skipped_lines: u64,
+    pub(super) open_turn: Option<TurnKey>,
+    pub(super) at_end: bool,
+}
+
+impl Reading {
+    pub(super) fn open(cursor: &Cursor) -> Result<Self, Failure> {
+        let path = Path::new(&cursor.path);
+        let reader =
+            RolloutReader::open(path, cursor.offset, LIMITS).map_err(|error| read_failure(cursor, &error))?;
+        let at_start = cursor.offset == 0;
+        if !at_start {
+            check_thread(cursor, &SessionMeta::read(path).map_err(|error| meta_failure(cursor, &error))?)?;
+        }
+        let turns = TurnTracker::resume(cursor.open_turn.as_ref().map(open_turn));
+        Ok(Self { reader, turns, session: cursor.clone(), at_start })
+    }
+
+    pub(super) fn next_batch(&mut self) -> Result<OwnedBatch, Failure> {
+        let batch = self.reader.next_batch().map_err(|error| read_failure(&self.session, &error))?;
+        if self.at_start {
+            check_start(&self.session, &batch)?;
+            self.at_start = batch.lines.is_empty() && batch.skipped_lines == 0;
+        }
+        let turns = &mut self.turns;
+        Ok(OwnedBatch {
+            lines: batch.lines.into_iter().map(|parsed| read_line(turns, parsed)).collect(),
+            new_offset: batch.new_offset,
+            skipped_lines: batch.skipped_lines,
+            open_turn: turns.open().map(|turn| TurnKey::new(turn.turn_id.clone(), turn.offset)),
+            at_end: batch.at_end,
+        })
+    }
+}
+
+/// The first whole line of a rollout names its thread.
+fn check_start(cursor: &Cursor, batch: &Batch<'_>) -> Result<(), Failure> {
+    let first = batch.lines.first().filter(|first| first.offset == 0);
+    match first.and_then(|first| SessionMeta::of(&first.line)) {
+        Some(meta) => check_thread(cursor, &meta),
+        None if batch.lines.is_empty() && batch.skipped_lines == 0 => Ok(()),
+        None => Err(meta_failure(cursor, &MetaError::NotSessionMeta { path: cursor.path.clone().into() })),
+    }
+}
+
+fn check_thread(cursor: &Cursor, meta: &SessionMeta) -> Result<(), Failure> {
+    match &cursor.thread_id {
+        Some(thread_id) if *thread_id != meta.id => Err(Failure::external(format!(
+            "the rollout {} of session {} was replaced: it records thread {}, not {thread_id}",
+            cursor.path, cursor.session_name, meta.id
+        ))
+        .hint(register_again(cursor))),
+        _ => Ok(()),
+    }
+}
+
+fn open_turn(key: &TurnKey) -> OpenTurn {
+    let offset = match key {
+        TurnKey::Offset(offset) => *offset,
+        TurnKey::Id(_) => 0,
+    };
+    OpenTurn {
+        turn_id: key.id().map(str::to_owned),
+        offset,
+        trigger: None,
+        started_at: None,
+        announced: true,
+    }
+}
+
+fn read_line(turns: &mut TurnTracker, parsed: ParsedLine<'_>) -> ReadLine {
+    let signal = TurnSignal::of(&parsed.line);
+    let line = parsed.line;
+    ReadLine {
+        ordinal: line.ordinal,
+        meaning: signal.and_then(|signal| meaning(turns, parsed.offset, signal)),
+        event: NewEvent {
+            byte_offset: parsed.offset,
+            timestamp: line.timestamp.map(Into::into),
+            kind: line.kind.into_owned(),
+            subtype: line.subtype.map(Into::into),
+            payload: line.payload.into_owned(),
+        },
+    }
+}
+
+fn meaning(turns: &mut TurnTracker, offset: u64, signal: TurnSignal) -> Option<Meaning> {
+    let arrival = arrival(&signal);
+    match turns.apply(offset, signal) {
+        Some(TurnChange::Ended(end)) => Some(Meaning::TurnEnded {
+            key: TurnKey::new(end.turn_id, offset),
+            outcome: end.outcome,
+            error: end.error.as_ref().map(error_json),
+            silent: end.last_agent_message.is_none(),
+        }),
+        // Without an id it could not be told from an end that is written later.
+        Some(TurnChange::Abandoned(open)) => open.turn_id.map(|id| Meaning::TurnDied(TurnKey::Id(id))),
+        None => arrival.map(Meaning::Arrived),
+    }
+}
+
+fn arrival(signal: &TurnSignal) -> Option<Arrival> {
+    let TurnSignal::UserMessage { client_id, text, .. } = signal else { return None };
+    let header = OriginHeader::split(text);
+    let arrival = Arrival {
+        client_message_id: client_id.clone(),
+        correlation_id: header.map(|(header, _)| header.correlation_id),
+    };
+    (arrival != Arrival::default()).then_some(arrival)
+}
+
+fn error_json(error: &TurnError) -> Value {
+    let info: Value =
+        error.info.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+    json!({"message": error.message, "codex_error_info": info})
+}
+
+fn meta_failure(cursor: &Cursor, error: &MetaError) -> Failure {
+    match error {
+        MetaError::Read(error) => read_failure(cursor, error),
+        error => about(cursor, error).hint(register_again(cursor)),
+    }
+}
+
+fn read_failure(cursor: &Cursor, error: &ReadError) -> Failure {
+    let failure = about(cursor, error);
+    match error {
+        ReadError::Missing { .. } => failure
+            .hint("Codex makes the file when the session gets its first prompt")
+            .hint(format!("if it was moved: `{} --codex-session PATH`", register(cursor))),
+        ReadError::NotAFile { .. } => {
+            failure.hint(format!("name the rollout: `{} --codex-session PATH`", register(cursor)))
+        }
+        ReadError::Unreadable { .. } => failure.hint("check the file's permissions and its disk"),
+        ReadError::Shorter { .. } | ReadError::Replaced { .. } => failure.hint(register_again(cursor)),
+    }
+}
+
+fn about(cursor: &Cursor, error: &dyn std::error::Error) -> Failure {
+    Failure::external(format!("failed to read the events of session {}: {error}", cursor.session_name))
+}
+
+fn register(cursor: &Cursor) -> String {
+    format!("conveyor register-{} --name {}", cursor.session_role, cursor.session_name)
+}
+
+fn register_again(cursor: &Cursor) -> String {
+    format!(
+        "to read the file from its start, register the session again: `{} --codex-session {}`",
+        register(cursor),
+        cursor.path
+    )
+}
