@@ -2,6 +2,7 @@
 
 mod commands;
 mod connection;
+mod ingest;
 mod output;
 mod show;
 mod tasks;

@@ -4,6 +4,7 @@
 //! them, and the MCP tools are made from them.
 
 pub mod commands;
+pub mod ingest;
 pub mod tasks;
 pub mod values;
 
@@ -50,6 +51,7 @@ macro_rules! for_each_call {
             EnqueueContinueIteration(commands::EnqueueContinueIterationArgs),
             EnqueueNotifyManager(commands::EnqueueNotifyManagerArgs),
             EnqueueNudgeWorker(commands::EnqueueNudgeWorkerArgs),
+            Ingest(ingest::IngestArgs),
             Tasks(tasks::TasksArgs),
         }
     };
