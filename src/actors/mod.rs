@@ -2,6 +2,7 @@
 //!
 //! Only [`runtime`] and [`guardian`] name concrete actors; everybody else holds a `Recipient`.
 
+pub mod blocking;
 pub mod calls;
 pub mod gateway;
 pub mod guardian;

@@ -3,6 +3,7 @@
 mod commands;
 mod connection;
 mod ingest;
+mod json_only;
 mod output;
 mod show;
 mod tasks;

@@ -3,9 +3,12 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 
+use serde_json::json;
+
+use super::events::{self, Event};
 use super::sessions::{self, Session};
-use super::{Query, StoreError, tasks};
-use crate::domain::Failure;
+use super::{Change, Query, StoreError, Topic, tasks};
+use crate::domain::{Failure, Role, ids::new_id, time::now_iso};
 
 /// A row of `bindings` that ties two registered sessions to a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,5 +110,255 @@ impl Query for GetBoundTask {
 
     fn run(self, conn: &Connection) -> Result<BoundTask, StoreError> {
         bound_task(conn, &self.0)
+    }
+}
+
+/// Ties a worker and a manager to a task.
+#[derive(Debug)]
+pub struct Bind {
+    /// The task's name or id.
+    pub task: String,
+    /// The worker's name or id.
+    pub worker: String,
+    /// The manager's name or id.
+    pub manager: String,
+}
+
+impl Change for Bind {
+    type Out = BoundTask;
+    const TOUCHES: &'static [Topic] = &[Topic::Sessions, Topic::Work];
+
+    fn run(self, tx: &Connection) -> Result<BoundTask, StoreError> {
+        bind(tx, &self)
+    }
+}
+
+/// As [`Bind`], for use inside another change.
+///
+/// # Errors
+/// `NotFound` for an unknown name; `Refused` for a task that has ended, a session that is gone or
+/// on the other side, and when one of the three is bound already.
+pub fn bind(conn: &Connection, new: &Bind) -> Result<BoundTask, StoreError> {
+    let task = tasks::get(conn, &new.task)?;
+    if !task.is_active() {
+        return Err(Failure::refused(format!("task {} is {} and cannot be bound", task.name, task.state))
+            .hint("create a new one: `conveyor tasks --create NAME --goal GOAL`")
+            .into());
+    }
+    let worker = bindable(conn, &new.worker, Role::Worker)?;
+    let manager = bindable(conn, &new.manager, Role::Manager)?;
+    refuse_bound(conn, "task", &task.name, "task_id", &task.id)?;
+    refuse_bound(conn, "worker", &worker.name, "worker_session_id", &worker.id)?;
+    refuse_bound(conn, "manager", &manager.name, "manager_session_id", &manager.id)?;
+    let binding = Binding {
+        id: new_id("binding"),
+        task_id: task.id.clone(),
+        worker_session_id: worker.id.clone(),
+        manager_session_id: manager.id.clone(),
+        state: "active".into(),
+        created_at: now_iso(),
+        ended_at: None,
+    };
+    conn.prepare_cached(
+        "INSERT INTO bindings (id, task_id, worker_session_id, manager_session_id, state, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute((
+        &binding.id,
+        &binding.task_id,
+        &binding.worker_session_id,
+        &binding.manager_session_id,
+        &binding.state,
+        &binding.created_at,
+    ))?;
+    events::record(
+        conn,
+        &Event {
+            actor: "workerctl",
+            event_type: "binding_created",
+            task_id: Some(&task.id),
+            payload: json!({
+                "binding_id": binding.id,
+                "manager_session": manager.name,
+                "task": task.name,
+                "worker_session": worker.name,
+            }),
+            ..Event::default()
+        },
+    )?;
+    Ok(BoundTask { task, binding, worker, manager })
+}
+
+fn bindable(conn: &Connection, reference: &str, role: Role) -> Result<Session, StoreError> {
+    let session = sessions::get(conn, reference)?;
+    if session.role != role {
+        return Err(Failure::refused(format!(
+            "session {} is a {}, not a {role}",
+            session.name, session.role
+        ))
+        .hint(format!("see the {role}s: `conveyor sessions --role {role}`"))
+        .into());
+    }
+    if !session.is_active() {
+        return Err(Failure::refused(format!("session {} is gone", session.name))
+            .hint(format!("register it again: `conveyor register-{role} --name {}`", session.name))
+            .into());
+    }
+    Ok(session)
+}
+
+/// Sees bindings of agent-conveyor's older workers too: the unique indexes count them.
+fn refuse_bound(conn: &Connection, what: &str, name: &str, column: &str, id: &str) -> Result<(), StoreError> {
+    let sql = format!(
+        "SELECT tasks.name FROM bindings JOIN tasks ON tasks.id = bindings.task_id
+         WHERE bindings.{column} = ?1 AND bindings.state IN ('active', 'ending')"
+    );
+    let task: Option<String> = conn.prepare_cached(&sql)?.query_row([id], |row| row.get(0)).optional()?;
+    let Some(task) = task else { return Ok(()) };
+    let bound = if what == "task" { String::new() } else { format!(" to task {task}") };
+    Err(Failure::refused(format!("{what} {name} is already bound{bound}"))
+        .hint(format!("conveyor unbind --task {task}"))
+        .into())
+}
+
+/// Ends the live binding of a task.
+#[derive(Debug)]
+pub struct Unbind {
+    /// The task's name or id.
+    pub task: String,
+}
+
+/// A binding that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The binding's id.
+    pub binding_id: String,
+    /// When it ended.
+    pub ended_at: String,
+}
+
+impl Change for Unbind {
+    type Out = (tasks::Task, Ended);
+    const TOUCHES: &'static [Topic] = &[Topic::Sessions];
+
+    fn run(self, tx: &Connection) -> Result<Self::Out, StoreError> {
+        let task = tasks::get(tx, &self.task)?;
+        let Some(ended) = end_of_task(tx, &task.id)? else {
+            return Err(Failure::refused(format!("task {} has no active binding to end", task.name)).into());
+        };
+        events::record(
+            tx,
+            &Event {
+                actor: "workerctl",
+                event_type: "binding_ended",
+                task_id: Some(&task.id),
+                payload: json!({ "binding_id": ended.binding_id, "task": task.name }),
+                ..Event::default()
+            },
+        )?;
+        Ok((task, ended))
+    }
+}
+
+/// Ends the live binding of a task, if it has one. Records no event.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn end_of_task(conn: &Connection, task_id: &str) -> Result<Option<Ended>, StoreError> {
+    let ended_at = now_iso();
+    let binding_id = conn
+        .prepare_cached(
+            "UPDATE bindings SET state = 'ended', ended_at = ?2
+             WHERE task_id = ?1 AND state IN ('active', 'ending') RETURNING id",
+        )?
+        .query_row((task_id, &ended_at), |row| row.get(0))
+        .optional()?;
+    Ok(binding_id.map(|binding_id| Ended { binding_id, ended_at }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Recipe;
+    use crate::store::registration::{Deregister, Register};
+    use crate::store::session_links::Link;
+    use crate::store::testing::TestDb;
+
+    fn database(tasks: &[&str], sessions: &[(&str, Role)]) -> TestDb {
+        let mut db = TestDb::new();
+        for name in tasks {
+            let task = tasks::CreateTask { name: (*name).into(), goal: "g".into(), summary: None };
+            db.write(task).unwrap();
+        }
+        for (name, role) in sessions {
+            let session = Register {
+                name: (*name).into(),
+                role: *role,
+                pid: Some(7),
+                cwd: "/w".into(),
+                tmux_session: None,
+                tmux_pane_id: None,
+                codex_session_path: None,
+                codex_session_id: None,
+                link: Link::new(Recipe::Given),
+            };
+            db.write(session).unwrap();
+        }
+        db
+    }
+
+    fn bind_names(db: &mut TestDb, task: &str, worker: &str, manager: &str) -> Result<BoundTask, String> {
+        db.write(Bind { task: task.into(), worker: worker.into(), manager: manager.into() })
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn each_of_the_three_is_bound_once() {
+        use Role::{Manager, Worker};
+        let sessions = [("w1", Worker), ("w2", Worker), ("m1", Manager), ("m2", Manager)];
+        let mut db = database(&["t1", "t2"], &sessions);
+        let bound = bind_names(&mut db, "t1", "w1", "m1").unwrap();
+        assert_eq!(bound, bound_task(&db.conn, "t1").unwrap());
+        for (task, worker, manager, expect) in [
+            ("t1", "w2", "m2", "task t1 is already bound"),
+            ("t2", "w1", "m2", "worker w1 is already bound to task t1"),
+            ("t2", "w2", "m1", "manager m1 is already bound to task t1"),
+        ] {
+            assert_eq!(bind_names(&mut db, task, worker, manager).unwrap_err(), expect);
+        }
+        db.write(Unbind { task: "t1".into() }).unwrap();
+        bind_names(&mut db, "t2", "w1", "m1").unwrap();
+        assert_eq!(
+            db.texts("SELECT type FROM events WHERE task_id IS NOT NULL ORDER BY id"),
+            ["task_created", "task_created", "binding_created", "binding_ended", "binding_created"]
+        );
+    }
+
+    #[test]
+    fn only_a_live_task_and_living_sessions_of_the_right_side_are_bound() {
+        let mut db =
+            database(&["t1", "over"], &[("w1", Role::Worker), ("away", Role::Worker), ("m1", Role::Manager)]);
+        db.conn.execute("UPDATE tasks SET state = 'done' WHERE name = 'over'", []).unwrap();
+        db.write(Deregister { session: "away".into() }).unwrap().unwrap();
+        for (task, worker, manager, expect) in [
+            ("over", "w1", "m1", "task over is done"),
+            ("nope", "w1", "m1", "task nope does not exist"),
+            ("t1", "m1", "m1", "session m1 is a manager, not a worker"),
+            ("t1", "w1", "w1", "session w1 is a worker, not a manager"),
+            ("t1", "away", "m1", "session away is gone"),
+            ("t1", "w1", "nope", "session nope does not exist"),
+        ] {
+            let error = bind_names(&mut db, task, worker, manager).unwrap_err();
+            assert!(error.contains(expect), "{error}");
+        }
+        assert_eq!(db.number("SELECT count(*) FROM bindings"), 0);
+    }
+
+    #[test]
+    fn unbinding_needs_a_binding() {
+        let mut db = database(&["t1"], &[]);
+        assert!(db.write(Unbind { task: "t1".into() }).is_err());
+        assert!(db.write(Unbind { task: "nope".into() }).is_err());
+        assert!(bound_task(&db.conn, "t1").unwrap_err().to_string().contains("no active binding"));
     }
 }

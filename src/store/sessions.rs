@@ -3,8 +3,10 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 
+use super::session_links::{self, Link};
 use super::{Query, StoreError};
-use crate::domain::{Failure, Role};
+use crate::domain::transport::Reachable;
+use crate::domain::{Failure, Recipe, Role};
 
 /// A row of `sessions`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +96,15 @@ pub fn get(conn: &Connection, reference: &str) -> Result<Session, StoreError> {
         .into())
 }
 
+/// Marks a session gone.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn set_gone(conn: &Connection, id: &str) -> Result<(), StoreError> {
+    conn.prepare_cached("UPDATE sessions SET state = 'gone' WHERE id = ?1")?.execute([id])?;
+    Ok(())
+}
+
 /// One session by name or id.
 #[derive(Debug)]
 pub struct GetSession(pub String);
@@ -103,5 +114,78 @@ impl Query for GetSession {
 
     fn run(self, conn: &Connection) -> Result<Session, StoreError> {
         get(conn, &self.0)
+    }
+}
+
+/// Which sessions a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct SessionFilter {
+    /// Only this side.
+    pub role: Option<Role>,
+    /// Only `active` or `gone` ones.
+    pub state: Option<String>,
+    /// Also those without a pid, which agent-conveyor's own upgrade left behind.
+    pub without_pid: bool,
+    /// Only those with one of these names; all when empty.
+    pub names: Vec<String>,
+}
+
+/// A session with what is known about its processes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkedSession {
+    /// The session.
+    pub session: Session,
+    /// Its link, when one was recorded.
+    pub link: Option<Link>,
+}
+
+impl LinkedSession {
+    /// The ways to reach it, as far as the database tells.
+    pub fn reachable(&self) -> Reachable {
+        let has_thread = self.session.codex_session_id.is_some();
+        let link = self.link.as_ref();
+        let recipe = link.map(|link| link.recipe);
+        Reachable {
+            app_server: has_thread && link.is_some_and(|link| link.app_server_socket.is_some()),
+            // A Codex with app-servers or thread locks has the queue too; of others it is not known.
+            codex_queue: has_thread && matches!(recipe, Some(Recipe::PrivateServer | Recipe::Embedded)),
+            tmux: self.session.tmux_session.is_some(),
+            only: link.map(|link| link.transports.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// The sessions that pass the filter, in the order of their first registration.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn list(conn: &Connection, filter: &SessionFilter) -> Result<Vec<LinkedSession>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM sessions
+         WHERE (?1 IS NULL OR role = ?1) AND (?2 IS NULL OR state = ?2) AND (?3 OR pid IS NOT NULL)
+         ORDER BY rowid"
+    );
+    let sessions = conn
+        .prepare_cached(&sql)?
+        .query_map((filter.role.map(Role::as_str), &filter.state, filter.without_pid), Session::of)?
+        .collect::<Result<Vec<_>, _>>()?;
+    let named = |session: &Session| filter.names.is_empty() || filter.names.contains(&session.name);
+    let mut listed = Vec::new();
+    for session in sessions.into_iter().filter(named) {
+        let link = session_links::find(conn, &session.id)?;
+        listed.push(LinkedSession { session, link });
+    }
+    Ok(listed)
+}
+
+/// The sessions that pass a filter.
+#[derive(Debug)]
+pub struct ListSessions(pub SessionFilter);
+
+impl Query for ListSessions {
+    type Out = Vec<LinkedSession>;
+
+    fn run(self, conn: &Connection) -> Result<Self::Out, StoreError> {
+        list(conn, &self.0)
     }
 }

@@ -3,8 +3,11 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 
+use serde_json::json;
+
+use super::events::{self, Event};
 use super::{Change, Query, StoreError, Topic};
-use crate::domain::{Failure, ids::new_id, time::now_iso};
+use crate::domain::{Failure, ids::new_id, name, time::now_iso};
 
 /// A row of `tasks`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +42,11 @@ impl Task {
             updated_at: row.get(6)?,
         })
     }
+
+    /// Whether it is not done or failed.
+    pub fn is_active(&self) -> bool {
+        matches!(&*self.state, "candidate" | "managed" | "paused")
+    }
 }
 
 /// The task that `reference` names: by id, else the newest with that name.
@@ -47,7 +55,7 @@ impl Task {
 /// Whatever SQLite answers.
 pub fn find(conn: &Connection, reference: &str) -> Result<Option<Task>, StoreError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM tasks WHERE id = ?1 OR name = ?1 ORDER BY id = ?1 DESC, created_at DESC LIMIT 1"
+        "SELECT {COLUMNS} FROM tasks WHERE id = ?1 OR name = ?1 ORDER BY id = ?1 DESC, rowid DESC LIMIT 1"
     );
     Ok(conn.prepare_cached(&sql)?.query_row([reference], Task::of).optional()?)
 }
@@ -61,7 +69,7 @@ pub fn get(conn: &Connection, reference: &str) -> Result<Task, StoreError> {
         return Ok(task);
     }
     let names: Vec<String> = conn
-        .prepare_cached("SELECT name FROM tasks ORDER BY created_at DESC LIMIT 1000")?
+        .prepare_cached("SELECT name FROM tasks ORDER BY rowid DESC LIMIT 1000")?
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     Err(Failure::unknown_name("task", reference, &names).hint("see what exists: `conveyor tasks`").into())
@@ -79,6 +87,27 @@ impl Query for TaskIdOf {
     }
 }
 
+/// How often the manager of a task may nudge, and until when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Nudges allowed.
+    pub max_nudges: i64,
+    /// Nudges spent.
+    pub nudges_used: i64,
+    /// When the budget ends.
+    pub expires_at: String,
+}
+
+/// A task as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedTask {
+    /// The task.
+    #[serde(flatten)]
+    pub task: Task,
+    /// Its nudge budget, when it has one.
+    pub budget: Option<Budget>,
+}
+
 /// All tasks, oldest first.
 #[derive(Debug)]
 pub struct ListTasks {
@@ -87,16 +116,33 @@ pub struct ListTasks {
 }
 
 impl Query for ListTasks {
-    type Out = Vec<Task>;
+    type Out = Vec<ListedTask>;
 
     fn run(self, conn: &Connection) -> Result<Self::Out, StoreError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM tasks WHERE NOT ?1 OR state IN ('candidate', 'managed', 'paused') ORDER BY created_at, rowid"
-        );
-        let rows =
-            conn.prepare_cached(&sql)?.query_map([self.active_only], Task::of)?.collect::<Result<_, _>>()?;
-        Ok(rows)
+        list(conn, self.active_only)
     }
+}
+
+/// As [`ListTasks`], for use inside another query.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn list(conn: &Connection, active_only: bool) -> Result<Vec<ListedTask>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS}, max_nudges, nudges_used, expires_at
+         FROM tasks LEFT JOIN budgets ON budgets.task_id = tasks.id
+         WHERE NOT ?1 OR state IN ('candidate', 'managed', 'paused') ORDER BY tasks.rowid"
+    );
+    let listed = |row: &Row<'_>| {
+        let budget = match row.get(7)? {
+            None => None,
+            Some(max_nudges) => {
+                Some(Budget { max_nudges, nudges_used: row.get(8)?, expires_at: row.get(9)? })
+            }
+        };
+        Ok(ListedTask { task: Task::of(row)?, budget })
+    };
+    Ok(conn.prepare_cached(&sql)?.query_map([active_only], listed)?.collect::<Result<_, _>>()?)
 }
 
 /// Creates a candidate task.
@@ -115,20 +161,114 @@ impl Change for CreateTask {
     const TOUCHES: &'static [Topic] = &[Topic::Sessions];
 
     fn run(self, tx: &Connection) -> Result<Task, StoreError> {
-        let now = now_iso();
-        let task = Task {
-            id: new_id("task"),
-            name: self.name,
-            goal: self.goal,
-            summary: self.summary,
-            state: "candidate".into(),
-            created_at: now.clone(),
-            updated_at: now,
+        create(tx, self)
+    }
+}
+
+/// As [`CreateTask`], for use inside another change.
+///
+/// # Errors
+/// A usage failure for a name or goal that is none; `Refused` when an active task has the name.
+pub fn create(conn: &Connection, new: CreateTask) -> Result<Task, StoreError> {
+    name::check("task", &new.name)?;
+    if new.goal.trim().is_empty() {
+        return Err(Failure::usage(format!("task {} was not created: its goal is empty", new.name)).into());
+    }
+    if let Some(known) = find(conn, &new.name)?.filter(Task::is_active) {
+        return Err(Failure::refused(format!("task {} exists already ({})", known.name, known.id))
+            .hint("choose another name, or go on with that one")
+            .into());
+    }
+    let now = now_iso();
+    let task = Task {
+        id: new_id("task"),
+        name: new.name,
+        goal: new.goal,
+        summary: new.summary,
+        state: "candidate".into(),
+        created_at: now.clone(),
+        updated_at: now,
+    };
+    conn.prepare_cached(
+        "INSERT INTO tasks (id, name, goal, summary, state, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute((
+        &task.id,
+        &task.name,
+        &task.goal,
+        &task.summary,
+        &task.state,
+        &task.created_at,
+        &task.updated_at,
+    ))?;
+    events::record(
+        conn,
+        &Event {
+            actor: "workerctl",
+            event_type: "task_created",
+            task_id: Some(&task.id),
+            payload: json!({ "goal": task.goal, "name": task.name, "state": task.state }),
+            ..Event::default()
+        },
+    )?;
+    Ok(task)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::TestDb;
+
+    fn create_named(db: &mut TestDb, name: &str, goal: &str) -> Result<Task, StoreError> {
+        db.write(CreateTask { name: name.into(), goal: goal.into(), summary: None })
+    }
+
+    #[test]
+    fn a_name_means_one_active_task_and_the_newest_of_the_ended_ones() {
+        let mut db = TestDb::new();
+        let first = create_named(&mut db, "t1", "g").unwrap();
+        assert!(create_named(&mut db, "t1", "again").is_err());
+        db.conn.execute("UPDATE tasks SET state = 'done'", []).unwrap();
+        let second = create_named(&mut db, "t1", "again").unwrap();
+        assert_eq!(get(&db.conn, "t1").unwrap(), second);
+        assert_eq!(get(&db.conn, &first.id).unwrap().goal, "g");
+        assert_eq!(db.texts("SELECT type FROM events"), ["task_created", "task_created"]);
+    }
+
+    #[test]
+    fn a_task_needs_a_name_and_a_goal() {
+        let mut db = TestDb::new();
+        for (name, goal) in [("", "g"), ("t1", " "), ("-t", "g")] {
+            assert!(create_named(&mut db, name, goal).is_err(), "{name:?} {goal:?}");
+        }
+        assert_eq!(db.number("SELECT count(*) FROM tasks"), 0);
+    }
+
+    #[test]
+    fn the_list_shows_budgets_and_can_leave_out_what_has_ended() {
+        let mut db = TestDb::new();
+        let first = create_named(&mut db, "t1", "g").unwrap();
+        create_named(&mut db, "t2", "g").unwrap();
+        db.conn
+            .execute("INSERT INTO budgets VALUES (?1, 3, 1, '2026-01-01T00:00:00Z')", [&first.id])
+            .unwrap();
+        db.conn.execute("UPDATE tasks SET state = 'failed' WHERE name = 't2'", []).unwrap();
+        let all = db.read(ListTasks { active_only: false });
+        assert_eq!(all.len(), 2);
+        let expires_at = "2026-01-01T00:00:00Z".to_owned();
+        assert_eq!(all[0].budget, Some(Budget { max_nudges: 3, nudges_used: 1, expires_at }));
+        let active = db.read(ListTasks { active_only: true });
+        assert_eq!(active, all[..1]);
+    }
+
+    #[test]
+    fn an_unknown_name_suggests_the_nearest() {
+        let mut db = TestDb::new();
+        create_named(&mut db, "auth-refactor", "g").unwrap();
+        let StoreError::Refused(failure) = get(&db.conn, "auth-refector").unwrap_err() else {
+            panic!("no refusal")
         };
-        tx.execute(
-            "INSERT INTO tasks (id, name, goal, summary, state, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            (&task.id, &task.name, &task.goal, &task.summary, &task.state, &task.created_at, &task.updated_at),
-        )?;
-        Ok(task)
+        assert_eq!(failure.hints[0], "did you mean auth-refactor?");
     }
 }

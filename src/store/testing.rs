@@ -80,6 +80,11 @@ impl TestDb {
         statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
     }
 
+    /// The number that a query of one row and one column gives.
+    pub(super) fn number(&self, sql: &str) -> i64 {
+        self.conn.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
     /// The rows of a query with one JSON column.
     pub(super) fn jsons(&self, sql: &str) -> Vec<serde_json::Value> {
         self.texts(sql).iter().map(|text| serde_json::from_str(text).unwrap()).collect()

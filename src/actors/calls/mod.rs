@@ -3,8 +3,11 @@
 //! The arguments of a call are defined once. The command line parses them, the socket carries
 //! them, and the MCP tools are made from them.
 
+pub mod bindings;
 pub mod commands;
 pub mod ingest;
+pub mod registration;
+pub mod sessions;
 pub mod tasks;
 pub mod values;
 
@@ -52,6 +55,12 @@ macro_rules! for_each_call {
             EnqueueNotifyManager(commands::EnqueueNotifyManagerArgs),
             EnqueueNudgeWorker(commands::EnqueueNudgeWorkerArgs),
             Ingest(ingest::IngestArgs),
+            Bind(bindings::BindArgs),
+            Unbind(bindings::UnbindArgs),
+            RegisterManager(registration::RegisterManagerArgs),
+            RegisterWorker(registration::RegisterWorkerArgs),
+            Deregister(sessions::DeregisterArgs),
+            Sessions(sessions::SessionsArgs),
             Tasks(tasks::TasksArgs),
         }
     };

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Call;
 use crate::actors::{Caller, Hub};
 use crate::domain::Failure;
-use crate::store::tasks::{CreateTask, ListTasks, Task};
+use crate::store::tasks::{CreateTask, ListTasks, ListedTask};
 
 /// List the tasks, or create one
 #[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
@@ -26,14 +26,25 @@ pub struct TasksArgs {
     pub summary: Option<String>,
 }
 
+/// What `--create` made.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CreatedTask {
+    /// Always true: a name that is taken is refused.
+    pub created: bool,
+    /// `task-<uuid>`.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+}
+
 /// The created task, or the list.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum TasksReply {
     /// What `--create` made.
-    Created(Task),
+    Created(CreatedTask),
     /// The tasks asked for.
-    Listed(Vec<Task>),
+    Listed(Vec<ListedTask>),
 }
 
 impl Call for TasksArgs {
@@ -47,7 +58,7 @@ impl Call for TasksArgs {
             return Err(Failure::usage(format!("task {name} was not created: it needs a goal"))
                 .hint(format!("conveyor tasks --create {name} --goal \"what it is for\"")));
         };
-        let create = CreateTask { name, goal, summary: self.summary };
-        Ok(TasksReply::Created(hub.store.write(create).await?))
+        let task = hub.store.write(CreateTask { name, goal, summary: self.summary }).await?;
+        Ok(TasksReply::Created(CreatedTask { created: true, id: task.id, name: task.name }))
     }
 }

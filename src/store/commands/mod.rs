@@ -1,11 +1,13 @@
 //! Commands: side effects that were asked for, durable before anybody acts on them.
 
+mod direct;
 mod enqueue;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use direct::{Outcome, attempt, settle};
 pub use enqueue::{Enqueue, Enqueued, QueueOptions, RequestedIteration};
 
 use super::telemetry::{self, Actor, Severity, Telemetry};

@@ -1,0 +1,166 @@
+//! Registration: make a running Codex session known as a worker or a manager.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Call;
+use super::sessions::communication;
+use crate::actors::blocking::blocking;
+use crate::actors::{Caller, Hub};
+use crate::codex::rollout::SessionMeta;
+use crate::domain::{Communication, Failure, Recipe, Role, name};
+use crate::store::registration::Register;
+use crate::store::session_links::Link;
+
+/// Which session, and under which name.
+#[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
+pub struct RegistrationArgs {
+    /// The name to register it under
+    #[arg(long)]
+    pub name: String,
+    /// The process that runs it; its rollout is found through it
+    #[arg(long, value_parser = clap::value_parser!(i64).range(1..=i64::from(i32::MAX)))]
+    pub pid: Option<i64>,
+    /// Its rollout file, when it is not to be found through the process
+    #[arg(long, value_name = "PATH")]
+    pub codex_session: Option<PathBuf>,
+    /// Its working directory [default: the one in the rollout]
+    #[arg(long, value_name = "DIR")]
+    pub cwd: Option<PathBuf>,
+    /// The tmux session it runs in; without one it is told things only when it polls
+    #[arg(long, value_name = "NAME")]
+    pub tmux_session: Option<String>,
+}
+
+/// Register a running Codex session as a worker
+#[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
+pub struct RegisterWorkerArgs {
+    /// Which session.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub session: RegistrationArgs,
+}
+
+/// Register a running Codex session as a manager
+#[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
+pub struct RegisterManagerArgs {
+    /// Which session.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub session: RegistrationArgs,
+}
+
+/// A registered session.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RegisterReply {
+    /// Its Codex thread.
+    pub codex_session_id: Option<String>,
+    /// Its rollout file.
+    pub codex_session_path: Option<String>,
+    /// How it can be reached.
+    pub communication: Communication,
+    /// Its working directory.
+    pub cwd: String,
+    /// Its name.
+    pub name: String,
+    /// The process that runs it.
+    pub pid: Option<i64>,
+    /// Which side it is on.
+    pub role: Role,
+    /// Its id.
+    pub session_id: String,
+    /// The tmux session it runs in.
+    pub tmux_session: Option<String>,
+}
+
+impl Call for RegisterWorkerArgs {
+    type Reply = RegisterReply;
+
+    async fn serve(self, hub: &Hub, caller: &Caller) -> Result<RegisterReply, Failure> {
+        register(self.session, Role::Worker, hub, caller).await
+    }
+}
+
+impl Call for RegisterManagerArgs {
+    type Reply = RegisterReply;
+
+    async fn serve(self, hub: &Hub, caller: &Caller) -> Result<RegisterReply, Failure> {
+        register(self.session, Role::Manager, hub, caller).await
+    }
+}
+
+async fn register(
+    args: RegistrationArgs,
+    role: Role,
+    hub: &Hub,
+    caller: &Caller,
+) -> Result<RegisterReply, Failure> {
+    name::check("session", &args.name)?;
+    let asker = caller.clone();
+    let register = blocking(move || describe(args, role, &asker)).await??;
+    let linked = hub.store.write(register).await?;
+    let communication = communication(&linked, &caller.program);
+    let session = linked.session;
+    Ok(RegisterReply {
+        codex_session_id: session.codex_session_id,
+        codex_session_path: session.codex_session_path,
+        communication,
+        cwd: session.cwd,
+        name: session.name,
+        pid: session.pid,
+        role: session.role,
+        session_id: session.id,
+        tmux_session: session.tmux_session,
+    })
+}
+
+/// Looks at the session's files and processes. Blocks.
+fn describe(args: RegistrationArgs, role: Role, caller: &Caller) -> Result<Register, Failure> {
+    let Some(rollout) = args.codex_session else {
+        return Err(Failure::usage(format!("session {} was not registered: which one is it?", args.name))
+            .hint("give --pid PID, or --codex-session PATH of its rollout"));
+    };
+    let rollout = caller.cwd.join(rollout);
+    let meta = read_meta(&args.name, &rollout)?;
+    let cwd = match (args.cwd, meta.cwd) {
+        (Some(cwd), _) => text(&caller.cwd.join(cwd)),
+        (None, Some(cwd)) => cwd,
+        (None, None) => text(&caller.cwd),
+    };
+    Ok(Register {
+        name: args.name,
+        role,
+        pid: args.pid,
+        cwd,
+        tmux_session: args.tmux_session,
+        tmux_pane_id: None,
+        codex_session_path: Some(text(&rollout)),
+        codex_session_id: Some(meta.id),
+        link: Link::new(Recipe::Given),
+    })
+}
+
+fn read_meta(name: &str, rollout: &Path) -> Result<SessionMeta, Failure> {
+    let meta = SessionMeta::read(rollout).map_err(|error| {
+        Failure::refused(format!("session {name} was not registered: {error}"))
+            .hint("Codex writes the rollout with the first prompt; type something and try again")
+    })?;
+    if meta.is_subagent() {
+        return Err(Failure::refused(format!(
+            "session {name} was not registered: {} records a sub-agent, which nobody can talk to",
+            rollout.display()
+        ))
+        .hint(format!(
+            "register its parent, thread {}",
+            meta.parent_thread_id.as_deref().unwrap_or("unknown")
+        )));
+    }
+    Ok(meta)
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

@@ -1,0 +1,44 @@
+//! Names that people give to tasks and sessions.
+
+use super::Failure;
+
+/// The longest name, in bytes.
+const MAX_BYTES: usize = 200;
+
+/// Whether `name` can be shown on one line and typed as an argument; `what` says what it names.
+///
+/// # Errors
+/// A usage failure for an empty name, a long one, one with white space around it, one with control
+/// characters, and one that reads as a flag.
+pub fn check(what: &str, name: &str) -> Result<(), Failure> {
+    let complaint = if name.trim().is_empty() {
+        "is empty"
+    } else if name.len() > MAX_BYTES {
+        "is longer than 200 bytes"
+    } else if name.trim() != name {
+        "has white space around it"
+    } else if name.chars().any(char::is_control) {
+        "has control characters in it"
+    } else if name.starts_with('-') {
+        "starts with a dash and would read as a flag"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::usage(format!("the {what} name {name:?} {complaint}"))
+        .hint("letters, digits, - and _ always do"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_word_or_a_few_on_one_line() {
+        for good in ["w1", "auth refactor", "Überarbeitung", "a.b/c", "工作"] {
+            assert_eq!(check("task", good), Ok(()), "{good}");
+        }
+        for bad in ["", " ", " a", "a\nb", "-a", "a\u{7}", &"x".repeat(201)] {
+            assert_eq!(check("task", bad).unwrap_err().exit_code(), 2, "{bad:?}");
+        }
+    }
+}
