@@ -1,5 +1,6 @@
 //! The tests' own tools, held against the real Codex and the real tmux.
 
+use crate::support::codex::rollouts;
 use crate::support::model::{call, delay, escalate, fail, fail_first, hang, hold, run, say};
 use crate::support::processes::{Process, mentioning};
 use crate::support::rollout::Rollout;
@@ -9,26 +10,13 @@ use crate::support::{Script, Terminal, World, wait_for};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Runs one turn of the real Codex, without a terminal.
 fn exec(world: &World, prompt: &str) -> Run {
     let mut codex = world.codex(&world.work_dir("exec"));
     codex.args(["exec", "--json", "--skip-git-repo-check", "-s", "danger-full-access", prompt]);
     Run::of(&mut codex, "")
-}
-
-/// The rollouts below a Codex home.
-fn rollouts(codex_home: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut directories = vec![codex_home.join("sessions")];
-    while let Some(directory) = directories.pop() {
-        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() { directories.push(path) } else { found.push(path) }
-        }
-    }
-    found
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What this program does with Codex, done with the real one.
 
 mod app_server;
+mod screen;
 
 use serde_json::Value;
 use std::fs;
