@@ -1,6 +1,16 @@
 //! The only code that knows Codex: rollouts, sessions, its app-server, its screen.
 
 pub mod app_server;
+mod blocking;
+pub mod discover;
+pub mod install;
+pub mod launch;
 pub mod pane;
 pub mod policy;
+mod process;
+pub mod queue;
 pub mod rollout;
+pub mod settings;
+pub mod version;
+
+pub use process::RunError;

@@ -6,7 +6,7 @@ use super::{
     server_log::{LogMark, open_log},
     socket::prepare_socket_dir,
 };
-use crate::domain::Failure;
+use crate::{codex::blocking::off_thread, domain::Failure};
 use rustix::{
     io::Errno,
     process::{Pid, Signal, kill_process, kill_process_group, test_kill_process},
@@ -27,6 +27,10 @@ use tokio::{
 
 /// How long to wait before looking again whether a server accepts, or has ended.
 const POLL: Duration = Duration::from_millis(10);
+
+/// How long a server that is already there may take to answer. A slower one is found by Codex
+/// itself, which does not start on a socket in use; one that is just dying does not answer at all.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// What a private app-server is started with.
 #[derive(Debug, Clone)]
@@ -118,9 +122,8 @@ impl From<StartError> for Failure {
 /// # Errors
 /// See [`StartError`]; no server of ours is left running then.
 pub async fn start_server(start: &ServerStart, deadline: Duration) -> Result<RunningServer, StartError> {
-    if let Ok(stream) = UnixStream::connect(&start.socket).await {
-        let pid = peer_pid(&stream).ok().flatten();
-        return Err(StartError::Occupied { socket: start.socket.clone(), pid });
+    if let Ok((other, _)) = AppServer::connect(&start.socket, PROBE).await {
+        return Err(StartError::Occupied { socket: start.socket.clone(), pid: other.server_pid() });
     }
     let (log, mark) = prepare(start.socket.clone(), start.log.clone()).await?;
     let mut child = spawn(start, log)?;
@@ -144,13 +147,11 @@ pub async fn start_server(start: &ServerStart, deadline: Duration) -> Result<Run
 
 async fn prepare(socket: PathBuf, log: PathBuf) -> Result<(File, LogMark), StartError> {
     let failed = |path: &Path, source| StartError::Prepare { path: path.to_owned(), source };
-    let work = move || {
+    off_thread(move || {
         prepare_socket_dir(&socket).map_err(|e| failed(&socket, e))?;
         open_log(&log).map_err(|e| failed(&log, e))
-    };
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|e| Err(StartError::Prepare { path: PathBuf::new(), source: io::Error::other(e) }))
+    })
+    .await
 }
 
 fn spawn(start: &ServerStart, log: File) -> Result<Child, StartError> {

@@ -1,5 +1,6 @@
 //! The log of a private app-server, and what it says about a failed start.
 
+use crate::codex::blocking::off_thread;
 use std::{
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom},
@@ -30,8 +31,7 @@ pub(super) fn open_log(path: &Path) -> io::Result<(File, LogMark)> {
 impl LogMark {
     /// The end of what was written since, without colours and stack traces.
     pub(super) async fn said_since(self) -> String {
-        let read = tokio::task::spawn_blocking(move || self.read_since());
-        match read.await.map_err(io::Error::other).and_then(|outcome| outcome) {
+        match off_thread(move || self.read_since()).await {
             Ok(text) => summary(&text),
             Err(error) => format!("(its log could not be read: {error})"),
         }

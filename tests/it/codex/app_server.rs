@@ -1,6 +1,6 @@
 //! Private app-servers, and every call to one.
 
-use super::rollout_lines;
+use super::{program, rollout_lines};
 use crate::support::model::{escalate, hang, say};
 use crate::support::wait::PATIENCE;
 use crate::support::{Script, World, wait_for};
@@ -11,12 +11,11 @@ use conveyor::codex::app_server::{
 use conveyor::codex::policy::{ApprovalPolicy, SandboxMode};
 use rustix::process::{Pid, Signal, getpgid, kill_process};
 use serde_json::{Value, json};
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-fn socket(world: &World) -> PathBuf {
+pub(super) fn socket(world: &World) -> PathBuf {
     socket_path(&world.state_root(), "worker")
 }
 
@@ -34,15 +33,15 @@ fn start(world: &World) -> ServerStart {
     }
 }
 
-async fn running(world: &World) -> RunningServer {
+pub(super) async fn running(world: &World) -> RunningServer {
     start_server(&start(world), PATIENCE).await.unwrap()
 }
 
-async fn stop(world: &World) {
+pub(super) async fn stop(world: &World) {
     assert_eq!(stop_server(&socket(world), PATIENCE).await.unwrap(), Stopped::Ended);
 }
 
-fn unattended(world: &World) -> ThreadStart {
+pub(super) fn unattended(world: &World) -> ThreadStart {
     ThreadStart {
         approval_policy: Some(ApprovalPolicy::Never),
         sandbox: Some(SandboxMode::DangerFullAccess),
@@ -58,7 +57,7 @@ fn pid(raw: u32) -> Pid {
     Pid::from_raw(raw.cast_signed()).unwrap()
 }
 
-async fn notice(events: &mut Events, mut wanted: impl FnMut(&Notice) -> bool) -> Notice {
+pub(super) async fn notice(events: &mut Events, mut wanted: impl FnMut(&Notice) -> bool) -> Notice {
     let find = async {
         while let Some(incoming) = events.recv().await {
             if let Some(notice) = Notice::read(incoming).filter(&mut wanted) {
@@ -202,9 +201,8 @@ async fn a_server_that_cannot_start_says_why() {
 #[tokio::test]
 async fn a_server_that_never_listens_is_ended() {
     let world = World::new();
-    let deaf = ServerStart { program: world.bin().join("deaf"), ..start(&world) };
-    fs::write(&deaf.program, "#!/bin/sh\necho warming up\nexec sleep 1000\n").unwrap();
-    fs::set_permissions(&deaf.program, Permissions::from_mode(0o755)).unwrap();
+    let deaf =
+        ServerStart { program: program(&world, "deaf", "echo warming up; exec sleep 1000"), ..start(&world) };
     let error = start_server(&deaf, Duration::from_millis(500)).await.unwrap_err();
     assert!(matches!(&error, StartError::TimedOut { said, .. } if said == "warming up"), "{error}");
     wait_for("its end", PATIENCE, || world.processes().is_empty().then_some(()));

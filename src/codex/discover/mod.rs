@@ -1,0 +1,96 @@
+//! Which session runs in a process: by the locks it holds, else by the rollout it has open.
+//!
+//! Everything here blocks on the file system or on other programs: call it off the async threads.
+
+mod error;
+mod held;
+mod locks;
+mod lsof;
+#[cfg(target_os = "linux")]
+mod proc_fs;
+mod processes;
+mod rollouts;
+#[cfg(test)]
+mod testing;
+
+pub use error::{DiscoverError, ProcessError};
+pub use held::{HeldThread, current_thread, rollouts_open_by, threads_held_by};
+pub use locks::{LockHolder, lock_holder};
+pub use lsof::Lsof;
+#[cfg(target_os = "linux")]
+pub use proc_fs::ProcFs;
+pub use processes::{ProcessTable, system_processes};
+pub use rollouts::rollout_for_thread;
+
+use super::rollout::SessionMeta;
+use std::{env, path::PathBuf};
+
+/// A Codex session that was found in a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundSession {
+    /// Its thread.
+    pub thread_id: String,
+    /// Its rollout; `None` until the first prompt writes it.
+    pub rollout: Option<PathBuf>,
+    /// The process that has the thread: the given one or a descendant of it.
+    pub pid: u32,
+}
+
+/// The thread of the session that runs this program as a command, if one does.
+pub fn self_thread() -> Option<String> {
+    env::var("CODEX_THREAD_ID").ok().filter(|id| !id.is_empty())
+}
+
+/// The session that runs in `pid` or a process it started, sub-agents aside. When the session has
+/// moved on to another thread, as `/clear` does, it is the newest one.
+///
+/// # Errors
+/// [`DiscoverError::NoSession`] when there is none; [`DiscoverError::Process`] when the processes
+/// cannot be looked into.
+pub fn session_of(processes: &dyn ProcessTable, pid: u32) -> Result<FoundSession, DiscoverError> {
+    if let Some(held) = current_thread(threads_held_by(processes, pid)?) {
+        let rollout = rollout_for_thread(&held.codex_home, &held.thread_id);
+        return Ok(FoundSession { thread_id: held.thread_id, rollout, pid: held.pid });
+    }
+    let open = rollouts_open_by(processes, pid, None)?;
+    let newest = open.into_iter().rev().find_map(|(pid, path)| {
+        let meta = SessionMeta::read(&path).ok().filter(|meta| !meta.is_subagent())?;
+        Some(FoundSession { thread_id: meta.id, rollout: Some(path), pid })
+    });
+    newest.ok_or(DiscoverError::NoSession { pid })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{testing::*, *};
+    use std::fs;
+
+    #[test]
+    fn the_lock_says_more_than_the_open_rollout() {
+        let home = tempfile::tempdir().unwrap();
+        let (old, new) = (thread_id(1), thread_id(2));
+        let rollout = write_rollout(home.path(), &old, None);
+        let open_only = FakeProcesses::of(&[(7, &[8])], &[(8, &[&rollout])]);
+        let expected = FoundSession { thread_id: old.clone(), rollout: Some(rollout.clone()), pid: 8 };
+        assert_eq!(session_of(&open_only, 7).unwrap(), expected);
+
+        let lock = lock_path(home.path(), &new);
+        let cleared = FakeProcesses::of(&[(7, &[8])], &[(8, &[&rollout, &lock])]);
+        let expected = FoundSession { thread_id: new.clone(), rollout: None, pid: 8 };
+        assert_eq!(session_of(&cleared, 7).unwrap(), expected);
+
+        let rollout = write_rollout(home.path(), &new, None);
+        assert_eq!(session_of(&cleared, 7).unwrap().rollout, Some(rollout));
+    }
+
+    #[test]
+    fn what_is_no_rollout_is_no_session() {
+        let home = tempfile::tempdir().unwrap();
+        let rollout = write_rollout(home.path(), &thread_id(1), None);
+        fs::write(&rollout, "hello\n").unwrap();
+        let processes = FakeProcesses::of(&[], &[(7, &[&rollout])]);
+        assert!(matches!(session_of(&processes, 7), Err(DiscoverError::NoSession { pid: 7 })));
+        let gone = session_of(&processes, 9).unwrap_err();
+        assert!(matches!(gone, DiscoverError::Process(ProcessError::Gone { pid: 9 })), "{gone}");
+    }
+}

@@ -1,0 +1,35 @@
+//! What has to be known about processes, and who knows it.
+
+use super::{error::ProcessError, lsof::Lsof};
+use jiff::Timestamp;
+use std::path::PathBuf;
+
+/// The processes of this machine.
+pub trait ProcessTable {
+    /// The processes that `pid` started and that still run.
+    ///
+    /// # Errors
+    /// [`ProcessError`], when there is no such process or it cannot be looked into.
+    fn children(&self, pid: u32) -> Result<Vec<u32>, ProcessError>;
+
+    /// The files that `pid` has open, by absolute path, in no particular order.
+    ///
+    /// # Errors
+    /// As [`ProcessTable::children`].
+    fn open_files(&self, pid: u32) -> Result<Vec<PathBuf>, ProcessError>;
+
+    /// When `pid` started, up to two seconds too early.
+    ///
+    /// # Errors
+    /// As [`ProcessTable::children`].
+    fn started_at(&self, pid: u32) -> Result<Timestamp, ProcessError>;
+}
+
+/// The processes as the system tells of them: `/proc` on Linux, else `lsof`, `pgrep` and `ps`.
+pub fn system_processes() -> Box<dyn ProcessTable + Send> {
+    #[cfg(target_os = "linux")]
+    if std::path::Path::new("/proc/self/fd").exists() {
+        return Box::new(super::proc_fs::ProcFs);
+    }
+    Box::new(Lsof)
+}
