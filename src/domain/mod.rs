@@ -17,6 +17,7 @@ pub mod permissions;
 pub mod recipe;
 pub mod role;
 pub mod startup;
+pub mod suggestion;
 pub mod time;
 pub mod transport;
 pub mod turn;

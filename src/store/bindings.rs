@@ -279,30 +279,16 @@ pub fn end_of_task(conn: &Connection, task_id: &str) -> Result<Option<Ended>, St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Recipe;
-    use crate::store::registration::{Deregister, Register};
-    use crate::store::session_links::Link;
+    use crate::store::registration::Deregister;
     use crate::store::testing::TestDb;
 
     fn database(tasks: &[&str], sessions: &[(&str, Role)]) -> TestDb {
         let mut db = TestDb::new();
         for name in tasks {
-            let task = tasks::CreateTask { name: (*name).into(), goal: "g".into(), summary: None };
-            db.write(task).unwrap();
+            db.task(name);
         }
         for (name, role) in sessions {
-            let session = Register {
-                name: (*name).into(),
-                role: *role,
-                pid: Some(7),
-                cwd: "/w".into(),
-                tmux_session: None,
-                tmux_pane_id: None,
-                codex_session_path: None,
-                codex_session_id: None,
-                link: Link::new(Recipe::Given),
-            };
-            db.write(session).unwrap();
+            db.session(name, *role);
         }
         db
     }

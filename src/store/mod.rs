@@ -8,6 +8,7 @@ pub mod codex_events;
 pub mod commands;
 pub mod decisions;
 pub mod deliveries;
+pub mod discover;
 pub mod doctor;
 mod error;
 pub mod events;

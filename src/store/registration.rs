@@ -319,14 +319,8 @@ mod tests {
     #[test]
     fn a_bound_session_stays_and_the_refusal_is_on_record() {
         let mut db = TestDb::new();
-        let task = tasks::CreateTask { name: "t1".into(), goal: "g".into(), summary: None };
-        db.write(task).unwrap();
-        db.write(session("w1", Role::Worker)).unwrap();
-        db.write(session("m1", Role::Manager)).unwrap();
-        let bind = bindings::Bind { task: "t1".into(), worker: "w1".into(), manager: "m1".into() };
-        db.write(bind).unwrap();
-
-        let refusal = db.write(Deregister { session: "w1".into() }).unwrap().unwrap_err();
+        db.pair("t1");
+        let refusal = db.write(Deregister { session: "t1-w".into() }).unwrap().unwrap_err();
         assert!(refusal.hints[0].contains("unbind --task t1"), "{refusal:?}");
         assert!(db.write(Deregister { session: "nope".into() }).is_err());
         assert_eq!(db.texts("SELECT state FROM commands"), ["failed"]);

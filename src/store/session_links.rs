@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 
-use super::{Query, StoreError};
+use super::{Query, StoreError, row};
 use crate::domain::{Recipe, time::now_iso, transport::TransportKind};
 
 /// What is known about a session beyond the contract's columns. Paths are absolute.
@@ -51,7 +51,7 @@ impl Link {
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
-            recipe: row.get::<_, String>(0)?.parse().unwrap_or(Recipe::Given),
+            recipe: row::word(row, 0)?,
             tmux_socket: row.get(1)?,
             codex_home: row.get(2)?,
             codex_version: row.get(3)?,

@@ -5,6 +5,7 @@
 
 pub mod bindings;
 pub mod commands;
+pub mod discover;
 pub mod ingest;
 pub mod registration;
 pub mod sessions;
@@ -50,13 +51,14 @@ pub trait Call: Serialize + DeserializeOwned + Into<Request> + 'static {
 macro_rules! for_each_call {
     ($with:ident) => {
         $with! {
+            Bind(bindings::BindArgs),
+            Unbind(bindings::UnbindArgs),
             Commands(commands::CommandsArgs),
             EnqueueContinueIteration(commands::EnqueueContinueIterationArgs),
             EnqueueNotifyManager(commands::EnqueueNotifyManagerArgs),
             EnqueueNudgeWorker(commands::EnqueueNudgeWorkerArgs),
+            Discover(discover::DiscoverArgs),
             Ingest(ingest::IngestArgs),
-            Bind(bindings::BindArgs),
-            Unbind(bindings::UnbindArgs),
             RegisterManager(registration::RegisterManagerArgs),
             RegisterWorker(registration::RegisterWorkerArgs),
             Deregister(sessions::DeregisterArgs),
