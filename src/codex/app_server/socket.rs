@@ -4,43 +4,16 @@ use sha2::{Digest, Sha256};
 use std::{
     fs::{self, DirBuilder, Permissions},
     io,
-    os::unix::{
-        ffi::OsStrExt,
-        fs::{DirBuilderExt, MetadataExt, PermissionsExt},
-    },
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
-/// The longest path a Unix socket may have on every supported system: macOS allows 104 bytes with
-/// the final NUL, Linux 108.
-const MAX_SOCKET_PATH_BYTES: usize = 103;
-
-/// The socket of `session`'s app-server: `run/<session>.sock` in the state root, or a short name
-/// below `/tmp/conveyor-<uid>` where that is too long for a socket or `session` is no plain name.
-///
-/// The same arguments always give the same path. `state_root` must be absolute.
-pub fn socket_path(state_root: &Path, session: &str) -> PathBuf {
-    if is_plain_name(session) {
-        let path = state_root.join("run").join(format!("{session}.sock"));
-        if path.as_os_str().len() <= MAX_SOCKET_PATH_BYTES {
-            return path;
-        }
-    }
-    let uid = rustix::process::geteuid().as_raw();
-    PathBuf::from(format!("/tmp/conveyor-{uid}/{}.sock", short_hash(state_root, session)))
-}
-
-fn is_plain_name(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    !name.is_empty() && name.chars().all(plain)
-}
-
-fn short_hash(state_root: &Path, session: &str) -> String {
-    let mut hasher = Sha256::new();
-    hasher.update(state_root.as_os_str().as_bytes());
-    hasher.update([0]);
-    hasher.update(session.as_bytes());
-    hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+/// The socket of `session`'s app-server in `run_dir`. Its file name always has the length of
+/// `app-server-00000000.sock`, and the same arguments always give the same path.
+pub fn socket_path(run_dir: &Path, session: &str) -> PathBuf {
+    let digest = Sha256::digest(session);
+    let short: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    run_dir.join(format!("app-server-{short}.sock"))
 }
 
 /// Makes sure that the directory of `socket` exists and that nobody else can enter it.
@@ -66,34 +39,19 @@ pub(super) fn prepare_socket_dir(socket: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use std::{collections::HashSet, os::unix::fs::symlink};
 
     #[test]
-    fn sockets_stay_in_the_state_root_while_they_fit() {
-        fn check(state_root: &str, session: &str, stays: bool) {
-            let path = socket_path(Path::new(state_root), session);
-            assert_eq!(path.starts_with(state_root), stays, "{}", path.display());
-            assert!(path.as_os_str().len() <= MAX_SOCKET_PATH_BYTES, "{}", path.display());
-            assert_eq!(path, socket_path(Path::new(state_root), session));
+    fn every_session_has_a_path_of_the_same_length() {
+        let path = |session: &str| socket_path(Path::new("/r"), session);
+        let sessions = ["worker", "manager", "", "../escape", "with space"];
+        let paths: HashSet<_> = sessions.iter().map(|session| path(session)).collect();
+        assert_eq!(paths.len(), sessions.len());
+        for path in paths {
+            assert_eq!(path.to_str().unwrap().len(), "/r/app-server-00000000.sock".len());
+            assert_eq!(path.parent(), Some(Path::new("/r")));
         }
-        check("/home/me/project/.codex-workers", "worker-1", true);
-        check("/home/me/project/.codex-workers", "../escape", false);
-        check("/home/me/project/.codex-workers", "", false);
-        check("/home/me/project/.codex-workers", "with space", false);
-        check(&format!("/{}", "d".repeat(200)), "worker-1", false);
-        check("/r", &"n".repeat(200), false);
-        let exact = MAX_SOCKET_PATH_BYTES - "/run/w.sock".len();
-        check(&format!("/{}", "d".repeat(exact - 1)), "w", true);
-        check(&format!("/{}", "d".repeat(exact)), "w", false);
-    }
-
-    #[test]
-    fn sessions_and_state_roots_do_not_share_a_short_path() {
-        let long = format!("/{}", "d".repeat(200));
-        let path = |root: &str, session: &str| socket_path(Path::new(root), session);
-        assert_ne!(path(&long, "a"), path(&long, "b"));
-        assert_ne!(path(&long, "a"), path(&format!("{long}x"), "a"));
-        assert_ne!(path(&format!("{long}a"), "b"), path(&long, "ab"));
+        assert_eq!(path("worker"), path("worker"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(super) fn socket(world: &World) -> PathBuf {
-    socket_path(&world.state_root(), "worker")
+    socket_path(&world.state_root().join("run"), "worker")
 }
 
 fn start(world: &World) -> ServerStart {

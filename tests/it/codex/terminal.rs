@@ -10,7 +10,7 @@ use conveyor::codex::discover::{
     DiscoverError, LockHolder, current_thread, lock_holder, session_of, system_processes, threads_held_by,
 };
 use conveyor::codex::install::inspect;
-use conveyor::codex::launch::{attached, embedded, shell_line, without_variables};
+use conveyor::codex::launch::{attached, embedded};
 use conveyor::codex::settings::Settings;
 use conveyor::codex::version::Recipe;
 use serde_json::Map;
@@ -98,8 +98,7 @@ fn two_embedded_sessions_in_one_directory_are_told_apart() {
     let silent = open(&world, "silent", &directory, &argv);
     let argv =
         embedded(&program, Recipe::EmbeddedLock, &Settings::default(), &Map::new(), Some("-my 'task'"));
-    let line = shell_line(without_variables(&["npm_config_x".into()], argv));
-    let busy = open(&world, "busy", &directory, &[line]);
+    let busy = open(&world, "busy", &directory, &argv);
 
     let processes = system_processes();
     let thread = |pid: u32| {
