@@ -1,12 +1,14 @@
 //! Commands whose answer is JSON with or without `--json`.
 
 use super::show::Show;
-use crate::actors::calls::{bindings, discover, registration, sessions};
+use crate::actors::calls::{bindings, discover, ingest, registration, sessions, tail};
 
 impl Show for bindings::BindArgs {}
 impl Show for bindings::UnbindArgs {}
 impl Show for discover::DiscoverArgs {}
+impl Show for ingest::IngestArgs {}
 impl Show for registration::RegisterManagerArgs {}
 impl Show for registration::RegisterWorkerArgs {}
 impl Show for sessions::DeregisterArgs {}
 impl Show for sessions::SessionsArgs {}
+impl Show for tail::TailArgs {}

@@ -1,8 +1,8 @@
 //! The command line: parse, make the call, show the reply. One file a command that shows text.
 
+mod classify;
 mod commands;
 mod connection;
-mod ingest;
 mod json_only;
 mod output;
 mod show;
@@ -21,6 +21,7 @@ use crate::for_each_call;
 
 use connection::Connection;
 use output::Output;
+use show::Show;
 
 /// Let one AI coding session supervise another
 #[derive(Debug, Parser)]
@@ -110,7 +111,8 @@ macro_rules! define_call_and_show {
     ($($name:ident($module:ident::$args:ident),)*) => {
         fn call_and_show(connection: &mut Connection, request: Request, output: &mut Output) -> Result<u8, Failure> {
             match request {
-                $(Request::$name(args) => {
+                $(Request::$name(mut args) => {
+                    args.take_input()?;
                     let reply = connection.call(args.clone())?;
                     output.show::<calls::$module::$args>(&args, &reply)
                 })*

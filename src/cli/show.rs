@@ -1,10 +1,19 @@
-//! How a reply is shown.
+//! What the command line adds to a call: its input, and how its reply is shown.
 
 use crate::actors::Call;
+use crate::domain::Failure;
 
-/// The text form of a call's reply, for people. JSON needs nothing: every reply is serialisable.
+/// The command line's side of a call. JSON needs nothing: every reply is serialisable.
 pub trait Show: Call {
-    /// The reply as text, without a trailing newline; `None` where the answer is always JSON.
+    /// Completes the arguments with what only a command line has: standard input.
+    ///
+    /// # Errors
+    /// When the input cannot be read.
+    fn take_input(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// The reply as text for people, without a trailing newline; `None` where the answer is always JSON.
     fn text(&self, _reply: &Self::Reply) -> Option<String> {
         None
     }

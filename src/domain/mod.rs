@@ -15,6 +15,7 @@ pub mod name;
 pub mod pane_signal;
 pub mod permissions;
 pub mod recipe;
+pub mod redaction;
 pub mod role;
 pub mod startup;
 pub mod suggestion;

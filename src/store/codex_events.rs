@@ -3,6 +3,8 @@
 //! The table grows with every line of every session, so each query here ends in an index after a
 //! number of steps that does not depend on how much there is.
 
+use std::convert::identity;
+
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 use serde_json::Value;
 
@@ -100,6 +102,7 @@ impl CodexEvent {
 }
 
 /// The newest events of a session, newest first; only those with `subtype` when it is given.
+/// `shape` is applied to each payload as it is read.
 ///
 /// # Errors
 /// Whatever SQLite answers.
@@ -108,16 +111,38 @@ pub fn newest(
     session_id: &str,
     subtype: Option<&str>,
     limit: u32,
+    shape: impl Fn(Value) -> Value,
 ) -> Result<Vec<CodexEvent>, StoreError> {
-    let condition = if subtype.is_some() { "subtype = ?2" } else { "?2 IS NULL" };
-    let sql = format!(
-        "SELECT {COLUMNS} FROM codex_events WHERE session_id = ?1 AND {condition} ORDER BY id DESC LIMIT ?3"
-    );
     let events = conn
-        .prepare_cached(&sql)?
-        .query_map((session_id, subtype, limit), CodexEvent::of)?
+        .prepare_cached(&select_newest(COLUMNS, subtype))?
+        .query_map((session_id, subtype, limit), |row| {
+            let event = CodexEvent::of(row)?;
+            Ok(CodexEvent { payload: shape(event.payload), ..event })
+        })?
         .collect::<Result<_, _>>()?;
     Ok(events)
+}
+
+/// The bytes of the payloads that [`newest`] would read.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn payload_bytes(
+    conn: &Connection,
+    session_id: &str,
+    subtype: Option<&str>,
+    limit: u32,
+) -> Result<i64, StoreError> {
+    let sizes = select_newest("octet_length(payload_json) AS bytes", subtype);
+    let sql = format!("SELECT COALESCE(SUM(bytes), 0) FROM ({sizes})");
+    Ok(conn.prepare_cached(&sql)?.query_row((session_id, subtype, limit), |row| row.get(0))?)
+}
+
+fn select_newest(columns: &str, subtype: Option<&str>) -> String {
+    let condition = if subtype.is_some() { "subtype = ?2" } else { "?2 IS NULL" };
+    format!(
+        "SELECT {columns} FROM codex_events WHERE session_id = ?1 AND {condition} ORDER BY id DESC LIMIT ?3"
+    )
 }
 
 /// What the newest events of a session tell of it.
@@ -184,5 +209,5 @@ pub fn newest_of(
     session_id: &str,
     subtype: &str,
 ) -> Result<Option<CodexEvent>, StoreError> {
-    Ok(newest(conn, session_id, Some(subtype), 1)?.pop())
+    Ok(newest(conn, session_id, Some(subtype), 1, identity)?.pop())
 }

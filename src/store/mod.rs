@@ -24,6 +24,7 @@ pub mod schema;
 pub mod session_links;
 pub mod sessions;
 mod signals;
+pub mod tail;
 pub mod tasks;
 pub mod telemetry;
 #[cfg(test)]

@@ -4,11 +4,13 @@
 //! them, and the MCP tools are made from them.
 
 pub mod bindings;
+pub mod classify;
 pub mod commands;
 pub mod discover;
 pub mod ingest;
 pub mod registration;
 pub mod sessions;
+pub mod tail;
 pub mod tasks;
 pub mod values;
 
@@ -52,6 +54,7 @@ macro_rules! for_each_call {
     ($with:ident) => {
         $with! {
             Bind(bindings::BindArgs),
+            Classify(classify::ClassifyArgs),
             Unbind(bindings::UnbindArgs),
             Commands(commands::CommandsArgs),
             EnqueueContinueIteration(commands::EnqueueContinueIterationArgs),
@@ -63,6 +66,7 @@ macro_rules! for_each_call {
             RegisterWorker(registration::RegisterWorkerArgs),
             Deregister(sessions::DeregisterArgs),
             Sessions(sessions::SessionsArgs),
+            Tail(tail::TailArgs),
             Tasks(tasks::TasksArgs),
         }
     };

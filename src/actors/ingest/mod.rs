@@ -11,6 +11,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+use super::blocking::blocking;
 use super::hub::Hub;
 use crate::domain::Failure;
 use crate::store::rollout::{AppendRollout, Cursor, GetCursor};
@@ -137,7 +138,5 @@ async fn next_batch(reading: Option<Reading>, cursor: Cursor) -> Result<(Reading
         let batch = reading.next_batch()?;
         Ok((reading, batch))
     };
-    tokio::task::spawn_blocking(read)
-        .await
-        .unwrap_or_else(|error| Err(Failure::internal(format!("a read of a rollout broke off: {error}"))))
+    blocking(read).await?
 }

@@ -1,0 +1,60 @@
+//! Classify: what plain words on a screen tell.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Call, values};
+use crate::actors::blocking::blocking;
+use crate::actors::{Caller, Hub};
+use crate::domain::Failure;
+use crate::domain::busy_wait::DEFAULT_BUSY_WAIT_SECONDS;
+use crate::domain::startup::Classification;
+
+/// Try the screen classifiers on a text
+///
+/// For looking into why `cycle` reports a pattern, or does not. Reads standard input unless a text
+/// or a file is given.
+#[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
+pub struct ClassifyArgs {
+    /// The screen's text
+    #[arg(long, allow_hyphen_values = true, value_parser = values::text, conflicts_with = "file")]
+    pub text: Option<String>,
+    /// A file with the screen's text
+    #[arg(long, value_name = "PATH")]
+    pub file: Option<PathBuf>,
+    /// How long ago the session's status changed, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_BUSY_WAIT_SECONDS)]
+    pub status_age_seconds: u32,
+    /// From which age a screen counts as standing still, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_BUSY_WAIT_SECONDS)]
+    pub busy_wait_seconds: u32,
+}
+
+impl Call for ClassifyArgs {
+    type Reply = Classification;
+
+    async fn serve(self, _: &Hub, caller: &Caller) -> Result<Classification, Failure> {
+        let screen = match (self.text, self.file) {
+            (Some(text), _) => text,
+            (None, Some(file)) => read(caller.cwd.join(file)).await?,
+            (None, None) => {
+                return Err(Failure::usage("there is no text to classify")
+                    .hint("give it with --text, --file or on standard input"));
+            }
+        };
+        Ok(Classification::of(&screen, self.status_age_seconds, self.busy_wait_seconds))
+    }
+}
+
+async fn read(path: PathBuf) -> Result<String, Failure> {
+    let shown = path.display().to_string();
+    let bytes = blocking(move || std::fs::read(path)).await?;
+    let bytes = bytes.map_err(|error| {
+        Failure::usage(format!("failed to read {shown}: {error}"))
+            .hint("--file takes a text file, e.g. what `tmux capture-pane -p` printed")
+    })?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,168 @@
+//! A look at the newest events of one session.
+
+use std::convert::identity;
+
+use rusqlite::Connection;
+use serde_json::json;
+
+use super::codex_events::{self, CodexEvent};
+use super::sessions::{self, Session};
+use super::telemetry::{self, Actor, Severity, Telemetry};
+use super::{Change, Query, StoreError, bindings};
+use crate::domain::Failure;
+use crate::domain::redaction::redact_rollout;
+
+/// Bytes of verbatim payload that one look hands out. A single line may have more than a hundred
+/// times the bytes of an ordinary answer.
+const MAX_PAYLOAD_BYTES: i64 = 16 << 20;
+
+/// Which events are looked at.
+#[derive(Debug, Clone)]
+pub struct ReadTail {
+    /// The session, by name or id.
+    pub session: String,
+    /// At most this many, the newest.
+    pub limit: u32,
+    /// Only those with this subtype.
+    pub subtype: Option<String>,
+    /// Show texts verbatim.
+    pub include_content: bool,
+}
+
+impl Query for ReadTail {
+    /// The session, and its events, newest first.
+    type Out = (Session, Vec<CodexEvent>);
+
+    /// # Errors
+    /// `NotFound` for an unknown session, `Refused` when the verbatim payloads are too much for one
+    /// answer.
+    fn run(self, conn: &Connection) -> Result<Self::Out, StoreError> {
+        let session = sessions::get(conn, &self.session)?;
+        let shape = if self.include_content { identity } else { redact_rollout };
+        if self.include_content {
+            self.refuse_too_much(conn, &session)?;
+        }
+        let events = codex_events::newest(conn, &session.id, self.subtype.as_deref(), self.limit, shape)?;
+        Ok((session, events))
+    }
+}
+
+impl ReadTail {
+    fn refuse_too_much(&self, conn: &Connection, session: &Session) -> Result<(), StoreError> {
+        let bytes = codex_events::payload_bytes(conn, &session.id, self.subtype.as_deref(), self.limit)?;
+        if bytes <= MAX_PAYLOAD_BYTES {
+            return Ok(());
+        }
+        Err(Failure::refused(format!(
+            "the newest {} events of session {} hold {bytes} bytes, more than one answer carries",
+            self.limit, session.name
+        ))
+        .hint("ask for fewer with --limit, for one kind with --subtype, or leave out --include-content")
+        .into())
+    }
+}
+
+/// Records that somebody looked at a session's events.
+#[derive(Debug)]
+pub struct RecordTail {
+    /// What was asked for.
+    pub look: ReadTail,
+    /// How many events were shown.
+    pub events: usize,
+}
+
+impl Change for RecordTail {
+    type Out = ();
+
+    fn run(self, tx: &Connection) -> Result<(), StoreError> {
+        let session = sessions::get(tx, &self.look.session)?;
+        let binding = bindings::live_of_session(tx, &session.id)?;
+        telemetry::emit(
+            tx,
+            &Telemetry {
+                actor: Actor::Workerctl,
+                event_type: "codex_events_tail_read",
+                severity: Severity::Info,
+                summary: &format!("showed {} rollout events of session {}", self.events, session.name),
+                task_id: binding.as_ref().map(|binding| binding.task_id.as_str()),
+                run_id: None,
+                correlation: json!({"session": session.name, "session_id": session.id}),
+                attributes: json!({
+                    "event_count": self.events,
+                    "include_content": self.look.include_content,
+                    "limit": self.look.limit,
+                    "subtype": self.look.subtype,
+                }),
+            },
+        )?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::domain::Role;
+    use crate::store::codex_events::NewEvent;
+    use crate::store::testing::TestDb;
+
+    fn database(payloads: &[Value]) -> TestDb {
+        let db = TestDb::new();
+        let session = db.session("w1", Role::Worker);
+        for (byte_offset, payload) in payloads.iter().enumerate() {
+            let event = NewEvent {
+                byte_offset: byte_offset as u64,
+                timestamp: None,
+                kind: "event_msg".into(),
+                subtype: payload["type"].as_str().map(str::to_owned),
+                payload: payload.to_string(),
+            };
+            codex_events::insert(&db.conn, &session.id, &event, "2026-01-01T00:00:00.000Z").unwrap();
+        }
+        db
+    }
+
+    fn look(limit: u32, subtype: Option<&str>, include_content: bool) -> ReadTail {
+        ReadTail { session: "w1".into(), limit, subtype: subtype.map(str::to_owned), include_content }
+    }
+
+    #[test]
+    fn the_newest_come_first_and_without_their_texts() {
+        let db = database(&[
+            json!({"type": "agent_message", "message": "one"}),
+            json!({"type": "task_complete", "last_agent_message": "secret"}),
+            json!({"type": "agent_message", "message": "two"}),
+        ]);
+        let check = |look: ReadTail, expect: &[(i64, &str)]| {
+            let (_, events) = db.read(look);
+            let found: Vec<(i64, String)> =
+                events.iter().map(|event| (event.id, event.payload.to_string())).collect();
+            assert_eq!(found.len(), expect.len());
+            for ((id, payload), (expect_id, words)) in found.iter().zip(expect) {
+                assert_eq!(id, expect_id);
+                assert!(payload.contains(words) || words.is_empty(), "{payload}");
+                assert_eq!(payload.contains("secret"), *words == "secret", "{payload}");
+            }
+        };
+        check(
+            look(50, None, false),
+            &[(3, "message_byte_count"), (2, "last_agent_message_redacted"), (1, "")],
+        );
+        check(look(2, None, true), &[(3, "\"two\""), (2, "secret")]);
+        check(look(50, Some("agent_message"), true), &[(3, "two"), (1, "one")]);
+        check(look(50, Some("nothing"), false), &[]);
+        check(look(0, None, false), &[]);
+    }
+
+    #[test]
+    fn more_than_one_answer_carries_is_refused_unless_redacted() {
+        let huge = json!({"type": "agent_message", "message": "x".repeat(17 << 20)});
+        let db = database(&[huge, json!({"type": "task_complete"})]);
+        let refusal = look(2, None, true).run(&db.conn).unwrap_err().to_string();
+        assert!(refusal.contains("w1") && refusal.contains("bytes"), "{refusal}");
+        assert_eq!(db.read(look(1, None, true)).1.len(), 1);
+        assert_eq!(db.read(look(2, None, false)).1.len(), 2);
+    }
+}
