@@ -8,7 +8,7 @@ use super::events::{self, Event};
 use super::session_links::{self, Link};
 use super::sessions::{self, LinkedSession, Session};
 use super::{Change, StoreError, Topic, bindings, tasks};
-use crate::domain::{Failure, Role, ids::new_id, time::now_iso};
+use crate::domain::{Failure, Recipe, Role, ids::new_id, time::now_iso};
 
 /// Registers a session, or the same name again after its session moved or came back.
 ///
@@ -49,10 +49,13 @@ impl Change for Register {
 ///
 /// # Errors
 /// `Refused` when the name belongs to the other role.
-pub fn register(conn: &Connection, new: Register) -> Result<LinkedSession, StoreError> {
+pub fn register(conn: &Connection, mut new: Register) -> Result<LinkedSession, StoreError> {
     let session = match find_by_name(conn, &new.name)? {
         None => insert(conn, &new)?,
-        Some(known) if known.role == new.role => revive(conn, &known, &new)?,
+        Some(known) if known.role == new.role => {
+            keep_private_server(conn, &known, &mut new)?;
+            revive(conn, &known, &new)?
+        }
         Some(known) => return Err(other_role(&new, known.role).into()),
     };
     session_links::put(conn, &session.id, &new.link)?;
@@ -82,6 +85,19 @@ fn other_role(new: &Register, role: Role) -> Failure {
 /// By name only: an id is no name to register under.
 fn find_by_name(conn: &Connection, name: &str) -> Result<Option<Session>, StoreError> {
     Ok(sessions::find(conn, name)?.filter(|session| session.name == name))
+}
+
+/// The app-server we started for a thread still runs it, whoever names that thread again.
+fn keep_private_server(conn: &Connection, known: &Session, new: &mut Register) -> Result<(), StoreError> {
+    let same_thread = known.codex_session_id.is_some() && known.codex_session_id == new.codex_session_id;
+    if same_thread
+        && let Some(link) = session_links::find(conn, &known.id)?
+        && link.recipe == Recipe::PrivateServer
+        && new.link.recipe != Recipe::PrivateServer
+    {
+        new.link = link;
+    }
+    Ok(())
 }
 
 fn insert(conn: &Connection, new: &Register) -> Result<Session, StoreError> {
@@ -246,7 +262,7 @@ fn refuse_bound(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Recipe, transport::TransportKind};
+    use crate::domain::transport::TransportKind;
     use crate::store::sessions::{ListSessions, SessionFilter};
     use crate::store::testing::TestDb;
 
@@ -299,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_registration_replaces_what_was_known_about_the_processes() {
+    fn a_registration_replaces_what_was_known_about_other_processes() {
         let mut db = TestDb::new();
         let link = Link {
             app_server_socket: Some("/run/as.sock".into()),
@@ -311,8 +327,11 @@ mod tests {
         };
         let started = Register { link: link.clone(), ..session("w1", Role::Worker) };
         let id = db.write(started).unwrap().session.id;
-        assert_eq!(session_links::find(&db.conn, &id).unwrap(), Some(link));
+        assert_eq!(session_links::find(&db.conn, &id).unwrap(), Some(link.clone()));
         db.write(session("w1", Role::Worker)).unwrap();
+        assert_eq!(session_links::find(&db.conn, &id).unwrap(), Some(link), "the same thread");
+        let other = Register { codex_session_id: Some("thread-2".into()), ..session("w1", Role::Worker) };
+        db.write(other).unwrap();
         assert_eq!(session_links::find(&db.conn, &id).unwrap(), Some(Link::new(Recipe::Given)));
     }
 

@@ -10,8 +10,8 @@ use super::Call;
 use super::sessions::communication;
 use crate::actors::blocking::blocking;
 use crate::actors::{Caller, Hub};
-use crate::codex::rollout::SessionMeta;
-use crate::domain::{Communication, Failure, Recipe, Role, name};
+use crate::codex::discover::{Clues, identify, system_processes};
+use crate::domain::{Communication, Failure, Role, name};
 use crate::store::registration::Register;
 use crate::store::session_links::Link;
 
@@ -21,9 +21,9 @@ pub struct RegistrationArgs {
     /// The name to register it under
     #[arg(long)]
     pub name: String,
-    /// The process that runs it; its rollout is found through it
-    #[arg(long, value_parser = clap::value_parser!(i64).range(1..=i64::from(i32::MAX)))]
-    pub pid: Option<i64>,
+    /// The process that runs it; its rollout is found through it [default: the session this runs in]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(i32::MAX)))]
+    pub pid: Option<u32>,
     /// Its rollout file, when it is not to be found through the process
     #[arg(long, value_name = "PATH")]
     pub codex_session: Option<PathBuf>,
@@ -119,46 +119,38 @@ async fn register(
 
 /// Looks at the session's files and processes. Blocks.
 fn describe(args: RegistrationArgs, role: Role, caller: &Caller) -> Result<Register, Failure> {
-    let Some(rollout) = args.codex_session else {
-        return Err(Failure::usage(format!("session {} was not registered: which one is it?", args.name))
-            .hint("give --pid PID, or --codex-session PATH of its rollout"));
+    let clues = Clues {
+        rollout: args.codex_session.map(|path| caller.cwd.join(path)),
+        pid: args.pid,
+        thread_id: caller.thread_id.clone(),
+        codex_home: caller.codex_home.clone(),
     };
-    let rollout = caller.cwd.join(rollout);
-    let meta = read_meta(&args.name, &rollout)?;
-    let cwd = match (args.cwd, meta.cwd) {
+    let found = identify(&*system_processes(), clues)
+        .map_err(|error| error.failure(&format!("session {} was not registered", args.name)))?;
+    let cwd = match (args.cwd, found.meta.cwd) {
         (Some(cwd), _) => text(&caller.cwd.join(cwd)),
         (None, Some(cwd)) => cwd,
         (None, None) => text(&caller.cwd),
     };
+    let link = Link {
+        tmux_socket: args.tmux_session.as_ref().and(caller.tmux_socket.as_deref()).map(text),
+        codex_home: found.codex_home.as_deref().map(text),
+        codex_version: found.meta.cli_version,
+        tui_pid: found.pid.map(i64::from),
+        pid_started_at: found.pid_started_at,
+        ..Link::new(found.recipe)
+    };
     Ok(Register {
         name: args.name,
         role,
-        pid: args.pid,
+        pid: args.pid.or(found.pid).map(i64::from),
         cwd,
         tmux_session: args.tmux_session,
         tmux_pane_id: None,
-        codex_session_path: Some(text(&rollout)),
-        codex_session_id: Some(meta.id),
-        link: Link::new(Recipe::Given),
+        codex_session_path: Some(text(&found.rollout)),
+        codex_session_id: Some(found.meta.id),
+        link,
     })
-}
-
-fn read_meta(name: &str, rollout: &Path) -> Result<SessionMeta, Failure> {
-    let meta = SessionMeta::read(rollout).map_err(|error| {
-        Failure::refused(format!("session {name} was not registered: {error}"))
-            .hint("Codex writes the rollout with the first prompt; type something and try again")
-    })?;
-    if meta.is_subagent() {
-        return Err(Failure::refused(format!(
-            "session {name} was not registered: {} records a sub-agent, which nobody can talk to",
-            rollout.display()
-        ))
-        .hint(format!(
-            "register its parent, thread {}",
-            meta.parent_thread_id.as_deref().unwrap_or("unknown")
-        )));
-    }
-    Ok(meta)
 }
 
 fn text(path: &Path) -> String {

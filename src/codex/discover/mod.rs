@@ -4,6 +4,7 @@
 
 mod error;
 mod held;
+mod identify;
 mod locks;
 mod lsof;
 #[cfg(target_os = "linux")]
@@ -15,6 +16,7 @@ mod testing;
 
 pub use error::{DiscoverError, ProcessError};
 pub use held::{HeldThread, current_thread, rollouts_open_by, threads_held_by};
+pub use identify::{Clues, IdentifyError, Identity, identify};
 pub use locks::{LockHolder, lock_holder};
 pub use lsof::Lsof;
 #[cfg(target_os = "linux")]
@@ -23,6 +25,8 @@ pub use processes::{ProcessTable, system_processes};
 pub use rollouts::rollout_for_thread;
 
 use super::rollout::SessionMeta;
+use crate::domain::Recipe;
+use rollouts::home_of_rollout;
 use std::{env, path::PathBuf};
 
 /// A Codex session that was found in a process.
@@ -34,6 +38,10 @@ pub struct FoundSession {
     pub rollout: Option<PathBuf>,
     /// The process that has the thread: the given one or a descendant of it.
     pub pid: u32,
+    /// The Codex home it lives in, when that shows.
+    pub codex_home: Option<PathBuf>,
+    /// [`Recipe::Embedded`] by its lock, [`Recipe::OpenFiles`] by its rollout.
+    pub recipe: Recipe,
 }
 
 /// The thread of the session that runs this program as a command, if one does.
@@ -50,12 +58,25 @@ pub fn self_thread() -> Option<String> {
 pub fn session_of(processes: &dyn ProcessTable, pid: u32) -> Result<FoundSession, DiscoverError> {
     if let Some(held) = current_thread(threads_held_by(processes, pid)?) {
         let rollout = rollout_for_thread(&held.codex_home, &held.thread_id);
-        return Ok(FoundSession { thread_id: held.thread_id, rollout, pid: held.pid });
+        return Ok(FoundSession {
+            thread_id: held.thread_id,
+            rollout,
+            pid: held.pid,
+            codex_home: Some(held.codex_home),
+            recipe: Recipe::Embedded,
+        });
     }
     let open = rollouts_open_by(processes, pid, None)?;
     let newest = open.into_iter().rev().find_map(|(pid, path)| {
         let meta = SessionMeta::read(&path).ok().filter(|meta| !meta.is_subagent())?;
-        Some(FoundSession { thread_id: meta.id, rollout: Some(path), pid })
+        let codex_home = home_of_rollout(&path);
+        Some(FoundSession {
+            thread_id: meta.id,
+            rollout: Some(path),
+            pid,
+            codex_home,
+            recipe: Recipe::OpenFiles,
+        })
     });
     newest.ok_or(DiscoverError::NoSession { pid })
 }
@@ -71,12 +92,19 @@ mod tests {
         let (old, new) = (thread_id(1), thread_id(2));
         let rollout = write_rollout(home.path(), &old, None);
         let open_only = FakeProcesses::of(&[(7, &[8])], &[(8, &[&rollout])]);
-        let expected = FoundSession { thread_id: old.clone(), rollout: Some(rollout.clone()), pid: 8 };
+        let expected = FoundSession {
+            thread_id: old.clone(),
+            rollout: Some(rollout.clone()),
+            pid: 8,
+            codex_home: Some(home.path().to_owned()),
+            recipe: Recipe::OpenFiles,
+        };
         assert_eq!(session_of(&open_only, 7).unwrap(), expected);
 
         let lock = lock_path(home.path(), &new);
         let cleared = FakeProcesses::of(&[(7, &[8])], &[(8, &[&rollout, &lock])]);
-        let expected = FoundSession { thread_id: new.clone(), rollout: None, pid: 8 };
+        let expected =
+            FoundSession { thread_id: new.clone(), rollout: None, recipe: Recipe::Embedded, ..expected };
         assert_eq!(session_of(&cleared, 7).unwrap(), expected);
 
         let rollout = write_rollout(home.path(), &new, None);

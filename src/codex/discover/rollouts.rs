@@ -26,6 +26,12 @@ pub fn rollout_for_thread(codex_home: &Path, thread_id: &str) -> Option<PathBuf>
     days.flat_map(|day| newest_first(&day)).find(is_it)
 }
 
+/// The Codex home that a rollout lies in, when it lies where Codex puts it.
+pub(super) fn home_of_rollout(rollout: &Path) -> Option<PathBuf> {
+    let sessions = rollout.ancestors().nth(4)?;
+    (sessions.file_name()? == "sessions").then(|| sessions.parent().map(Path::to_owned))?
+}
+
 fn newest_first(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
@@ -61,5 +67,15 @@ mod tests {
         check("d", None);
         let newer = put("2026/02/03/rollout-2026-02-03T00-00-00-a.jsonl");
         check("a", Some(&newer));
+    }
+
+    #[test]
+    fn a_rollout_in_its_place_tells_its_home() {
+        fn check(rollout: &str, expect: Option<&str>) {
+            assert_eq!(home_of_rollout(Path::new(rollout)).as_deref(), expect.map(Path::new), "{rollout}");
+        }
+        check("/h/.codex/sessions/2026/01/31/rollout-a.jsonl", Some("/h/.codex"));
+        check("/h/.codex/archive/2026/01/31/rollout-a.jsonl", None);
+        check("/r/w1.jsonl", None);
     }
 }
