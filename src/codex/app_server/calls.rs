@@ -118,6 +118,15 @@ pub enum Approval {
     Cancel,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ThreadRestore<'a> {
+    thread_id: &'a str,
+    exclude_turns: bool,
+    #[serde(flatten)]
+    settings: &'a ThreadStart,
+}
+
 #[derive(Deserialize)]
 struct ThreadReply {
     thread: Thread,
@@ -159,6 +168,15 @@ impl AppServer {
     /// Loads a thread from its rollout, or joins it when it is loaded, and subscribes to its events.
     pub async fn thread_resume(&self, thread_id: &str) -> Result<Thread, RpcError> {
         let params = json!({ "threadId": thread_id, "excludeTurns": true });
+        let reply: ThreadReply = self.call_for("thread/resume", params).await?;
+        Ok(reply.thread)
+    }
+
+    /// As [`AppServer::thread_resume`], in a server that does not have the thread yet, with the
+    /// settings it was started with: Codex remembers them only from the first turn on, and
+    /// `config` never, so that a thread resumed without them may run with others.
+    pub async fn thread_restore(&self, thread_id: &str, settings: &ThreadStart) -> Result<Thread, RpcError> {
+        let params = ThreadRestore { thread_id, exclude_turns: true, settings };
         let reply: ThreadReply = self.call_for("thread/resume", params).await?;
         Ok(reply.thread)
     }

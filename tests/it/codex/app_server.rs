@@ -1,6 +1,6 @@
 //! Private app-servers, and every call to one.
 
-use super::{program, rollout_lines};
+use super::{mcp_server_that_makes, program, rollout_lines};
 use crate::support::model::{escalate, hang, say};
 use crate::support::wait::PATIENCE;
 use crate::support::{Script, World, wait_for};
@@ -93,7 +93,8 @@ async fn a_thread_is_known_before_its_first_turn() {
     let mut settings = unattended(&world);
     settings.model = Some("other".into());
     settings.model_provider = Some("scripted".into());
-    settings.config.insert("mcp_servers".into(), json!({"x": {"command": "/bin/false"}}));
+    let proof = world.root().join("it's here");
+    settings.config = mcp_server_that_makes(&world, &proof);
     let thread = client.thread_start(&settings).await.unwrap();
     let rollout = thread.path.clone().unwrap();
     assert_eq!((thread.cwd.as_path(), &thread.status), (world.root(), &ThreadStatus::Idle));
@@ -105,6 +106,7 @@ async fn a_thread_is_known_before_its_first_turn() {
     assert!(refused(client.thread_name_set(&thread.id, " ").await).contains("must not be empty"));
     client.thread_name_set(&thread.id, "worker one").await.unwrap();
     assert_eq!(rollout_lines(&rollout)[0]["payload"]["id"], thread.id);
+    wait_for("the MCP server", PATIENCE, || proof.exists().then_some(()));
     stop(&world).await;
 }
 
@@ -121,6 +123,33 @@ async fn another_client_joins_a_thread() {
     assert_eq!(second.thread_read(&thread.id).await.unwrap(), resumed);
     assert_eq!(second.thread_loaded_list().await.unwrap(), [thread.id]);
     refused(second.thread_read("0197c0de-0000-7000-8000-000000000001").await);
+    stop(&world).await;
+}
+
+#[tokio::test]
+async fn a_thread_is_restored_with_its_settings() {
+    let world = World::with_codex(Script::new());
+    let client = running(&world).await.client;
+    let proof = world.root().join("proof");
+    let config = mcp_server_that_makes(&world, &proof);
+    let settings = ThreadStart { model: Some("other".into()), config, ..unattended(&world) };
+    let thread = client.thread_start(&settings).await.unwrap();
+    client.thread_name_set(&thread.id, "worker one").await.unwrap();
+    wait_for("the MCP server", PATIENCE, || fs::remove_file(&proof).ok());
+    stop(&world).await;
+
+    let client = running(&world).await.client;
+    let restored = client.thread_restore(&thread.id, &settings).await.unwrap();
+    assert_eq!((&restored.id, &restored.path), (&thread.id, &thread.path));
+    wait_for("the MCP server", PATIENCE, || fs::remove_file(&proof).ok());
+    client.turn_start(message(&thread.id, "hello")).await.unwrap();
+    let context = wait_for("the turn", PATIENCE, || {
+        let lines = rollout_lines(restored.path.as_deref()?);
+        lines.into_iter().find(|line| line["type"] == "turn_context")
+    });
+    let context = &context["payload"];
+    assert_eq!((&context["approval_policy"], &context["model"]), (&json!("never"), &json!("other")));
+    assert_eq!(context["sandbox_policy"]["type"], "danger-full-access");
     stop(&world).await;
 }
 

@@ -8,7 +8,7 @@ mod terminal;
 
 use crate::support::World;
 use crate::support::run::Run;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,13 @@ fn rollout_lines(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap_or_default();
     let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
     whole.map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The Codex configuration of an MCP server that only makes the file `proof`.
+fn mcp_server_that_makes(world: &World, proof: &Path) -> Map<String, Value> {
+    let command = program(world, "mcp-server", "touch \"$1\"");
+    let config = json!({"mcp_servers": {"proof": {"command": command, "args": [proof]}}});
+    config.as_object().unwrap().clone()
 }
 
 /// Puts a shell script where the world looks for programs. Another process writes it, because a

@@ -1,7 +1,7 @@
 //! Codex in a terminal, started by the command lines that `launch` makes.
 
 use super::app_server::{notice, running, socket, stop, unattended};
-use super::rollout_lines;
+use super::{mcp_server_that_makes, rollout_lines};
 use crate::support::model::say;
 use crate::support::wait::{PATIENCE, poll};
 use crate::support::{Script, World, wait_for};
@@ -11,9 +11,10 @@ use conveyor::codex::discover::{
 };
 use conveyor::codex::install::inspect;
 use conveyor::codex::launch::{attached, embedded};
+use conveyor::codex::policy::{ApprovalPolicy, SandboxMode};
 use conveyor::codex::settings::Settings;
 use conveyor::codex::version::Recipe;
-use serde_json::Map;
+use serde_json::{Map, json};
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
@@ -96,8 +97,16 @@ fn two_embedded_sessions_in_one_directory_are_told_apart() {
     let program = world.bin().join("codex");
     let argv = embedded(&program, Recipe::EmbeddedLock, &Settings::default(), &Map::new(), None);
     let silent = open(&world, "silent", &directory, &argv);
-    let argv =
-        embedded(&program, Recipe::EmbeddedLock, &Settings::default(), &Map::new(), Some("-my 'task'"));
+    let settings = Settings {
+        sandbox: Some(SandboxMode::WorkspaceWrite),
+        approval_policy: Some(ApprovalPolicy::OnRequest),
+        model: Some("other".into()),
+        model_provider: Some("scripted".into()),
+        ..Settings::default()
+    };
+    let proof = world.root().join("it's here");
+    let config = mcp_server_that_makes(&world, &proof);
+    let argv = embedded(&program, Recipe::EmbeddedLock, &settings, &config, Some("-my 'task'"));
     let busy = open(&world, "busy", &directory, &argv);
 
     let processes = system_processes();
@@ -113,6 +122,11 @@ fn two_embedded_sessions_in_one_directory_are_told_apart() {
     let rollout = wait_for("the rollout", PATIENCE, || session_of(&*processes, busy).unwrap().rollout);
     let has_the_task = || rollout_lines(&rollout).iter().any(|l| l.to_string().contains("-my 'task'"));
     wait_for("the task", PATIENCE, || has_the_task().then_some(()));
+    let context = rollout_lines(&rollout).into_iter().find(|line| line["type"] == "turn_context").unwrap();
+    let context = &context["payload"];
+    assert_eq!((&context["approval_policy"], &context["model"]), (&json!("on-request"), &json!("other")));
+    assert_eq!(context["sandbox_policy"]["type"], "workspace-write");
+    wait_for("the MCP server", PATIENCE, || proof.exists().then_some(()));
     assert!(rollout.to_str().unwrap().contains(&busy_thread));
     assert!(processes.started_at(busy).is_ok());
 }
