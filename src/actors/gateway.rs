@@ -57,6 +57,19 @@ pub fn private_dir(directory: &Path) -> io::Result<()> {
     std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))
 }
 
+/// Closes the socket; calls that are being served go on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct StopListening;
+
+impl Handler<StopListening> for Gateway {
+    type Result = ();
+
+    fn handle(&mut self, _: StopListening, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
 impl Actor for Gateway {
     type Context = Context<Self>;
 

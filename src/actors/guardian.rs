@@ -1,21 +1,27 @@
-//! Builds the other actors, hands out their addresses, and rebuilds the ones that panic.
+//! Builds the other actors, hands messages on to them, and rebuilds the ones that panic.
 //!
 //! actix's own supervisor does not restart after a panic. Here every child carries an
-//! [`Obituary`]; when it is dropped, the guardian hears whether that was a panic and builds a
-//! fresh child, with a back-off that grows and a limit. A child's state comes from the store, so
-//! a fresh one continues where the old one was.
+//! [`Obituary`]; when it is dropped, the guardian hears whether that was a panic. Tasks and
+//! sessions are built when something is asked of them, so a fresh one comes with the next message;
+//! what works by itself (the dispatcher, the tailers) is rebuilt with a back-off that grows, and a
+//! limit. A child's state is in the store, so a fresh one goes on where the old one was.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix::prelude::*;
 
+use super::dispatcher::{Dispatcher, MakePass};
 use super::hub::gone;
+use super::session::{Deliver, Interrupt, Look, Nudge, Session, Terminals};
 use super::task::{ServeInTask, Task};
+use super::tmux::{Terminal, Tmux};
 use crate::domain::Failure;
+use crate::store::Store;
+use crate::tmux::TmuxServer;
 
 /// Restarts of one child before the guardian gives up on it.
-#[allow(dead_code)]
 const MAX_RESTARTS: u32 = 8;
 
 /// The wait before the first restart; it doubles each time.
@@ -24,8 +30,12 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(20);
 /// Which child.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ChildId {
+    /// The dispatcher.
+    Dispatcher,
     /// The queue of one task, by the task's id.
     Task(String),
+    /// One session, by its id.
+    Session(String),
 }
 
 /// A child has stopped.
@@ -50,28 +60,133 @@ impl Drop for Obituary {
     }
 }
 
-/// The parent of all per-task and per-session actors.
-#[derive(Default)]
+/// Stops every child; answers when nothing will write any more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct StopAll;
+
+/// The parent of all other actors.
 pub struct Guardian {
+    store: Store,
+    /// The id under which the dispatcher works by itself; none in an embedded runtime.
+    dispatches_as: Option<String>,
+    terminals: Terminals,
+    dispatcher: Option<Addr<Dispatcher>>,
     tasks: HashMap<String, Addr<Task>>,
+    sessions: HashMap<String, Addr<Session>>,
     restarts: HashMap<ChildId, u32>,
 }
 
 impl Guardian {
+    /// A guardian without children.
+    pub fn new(store: Store, dispatches_as: Option<String>) -> Self {
+        Self {
+            store,
+            dispatches_as,
+            terminals: terminals(),
+            dispatcher: None,
+            tasks: HashMap::new(),
+            sessions: HashMap::new(),
+            restarts: HashMap::new(),
+        }
+    }
+
     fn obituary(id: ChildId, ctx: &Context<Self>) -> Obituary {
         Obituary { id, guardian: ctx.address().recipient() }
     }
 
     fn task(&mut self, task_id: &str, ctx: &Context<Self>) -> Addr<Task> {
-        self.tasks
-            .entry(task_id.to_owned())
-            .or_insert_with(|| Task::new(Self::obituary(ChildId::Task(task_id.to_owned()), ctx)).start())
-            .clone()
+        let build = || Task::new(Self::obituary(ChildId::Task(task_id.to_owned()), ctx)).start();
+        self.tasks.entry(task_id.to_owned()).or_insert_with(build).clone()
     }
+
+    fn session(&mut self, session_id: &str, ctx: &Context<Self>) -> Addr<Session> {
+        let build = || {
+            let obituary = Self::obituary(ChildId::Session(session_id.to_owned()), ctx);
+            Session::new(obituary, session_id.to_owned(), self.store.clone(), self.terminals.clone()).start()
+        };
+        self.sessions.entry(session_id.to_owned()).or_insert_with(build).clone()
+    }
+
+    fn dispatcher(&mut self, ctx: &Context<Self>) -> Addr<Dispatcher> {
+        let build = || {
+            let obituary = Self::obituary(ChildId::Dispatcher, ctx);
+            Dispatcher::new(
+                obituary,
+                self.store.clone(),
+                ctx.address().recipient(),
+                self.dispatches_as.clone(),
+            )
+            .start()
+        };
+        self.dispatcher.get_or_insert_with(build).clone()
+    }
+
+    /// Whether a child that works by itself may be built again, and after what wait.
+    fn back_off(&mut self, id: &ChildId) -> Option<Duration> {
+        let restarts = self.restarts.entry(id.clone()).or_default();
+        *restarts += 1;
+        (*restarts <= MAX_RESTARTS).then(|| FIRST_BACKOFF * 2_u32.pow(*restarts - 1))
+    }
+}
+
+/// One actor a tmux server, made when first asked for.
+fn terminals() -> Terminals {
+    let known = std::cell::RefCell::new(HashMap::<TmuxServer, Terminal>::new());
+    Rc::new(move |socket| {
+        let own = TmuxServer::resolve(|name| std::env::var_os(name));
+        let server = match socket {
+            Some(socket) => own.on(socket),
+            None => own,
+        };
+        known.borrow_mut().entry(server.clone()).or_insert_with(|| Tmux::start(server)).clone()
+    })
 }
 
 impl Actor for Guardian {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if self.dispatches_as.is_some() {
+            self.dispatcher(ctx);
+        }
+    }
+}
+
+impl Handler<ChildDown> for Guardian {
+    type Result = ();
+
+    fn handle(&mut self, down: ChildDown, ctx: &mut Context<Self>) {
+        if down.panicked {
+            tracing::error!(child = ?down.id, "an actor panicked");
+        }
+        match &down.id {
+            ChildId::Task(task_id) => drop(self.tasks.remove(task_id)),
+            ChildId::Session(session_id) => drop(self.sessions.remove(session_id)),
+            ChildId::Dispatcher => {
+                self.dispatcher = None;
+                if !down.panicked || self.dispatches_as.is_none() {
+                    return;
+                }
+                match self.back_off(&down.id) {
+                    Some(wait) => drop(ctx.run_later(wait, |guardian, ctx| drop(guardian.dispatcher(ctx)))),
+                    None => tracing::error!("the dispatcher keeps panicking; dispatching has stopped"),
+                }
+            }
+        }
+    }
+}
+
+impl Handler<StopAll> for Guardian {
+    type Result = ();
+
+    fn handle(&mut self, _: StopAll, ctx: &mut Context<Self>) {
+        self.dispatches_as = None;
+        self.dispatcher = None;
+        self.tasks.clear();
+        self.sessions.clear();
+        ctx.stop();
+    }
 }
 
 impl Handler<ServeInTask> for Guardian {
@@ -83,13 +198,31 @@ impl Handler<ServeInTask> for Guardian {
     }
 }
 
-impl Handler<ChildDown> for Guardian {
-    type Result = ();
+impl Handler<MakePass> for Guardian {
+    type Result = <Dispatcher as Handler<MakePass>>::Result;
 
-    fn handle(&mut self, down: ChildDown, _: &mut Context<Self>) {
-        match down.id {
-            // Built again when the next call needs it.
-            ChildId::Task(task_id) => drop(self.tasks.remove(&task_id)),
-        }
+    fn handle(&mut self, pass: MakePass, ctx: &mut Context<Self>) -> Self::Result {
+        let dispatcher = self.dispatcher(ctx);
+        Box::pin(async move { dispatcher.send(pass).await.unwrap_or_else(|_| Err(gone("dispatcher"))) })
     }
+}
+
+macro_rules! hand_on_to_session {
+    ($($message:ty, $session_id:expr;)*) => {$(
+        impl Handler<$message> for Guardian {
+            type Result = <Session as Handler<$message>>::Result;
+
+            fn handle(&mut self, message: $message, ctx: &mut Context<Self>) -> Self::Result {
+                let id: fn(&$message) -> &String = $session_id;
+                let session = self.session(id(&message), ctx);
+                Box::pin(async move { session.send(message).await.unwrap_or_else(|_| Err(gone("session's actor"))) })
+            }
+        }
+    )*};
+}
+hand_on_to_session! {
+    Deliver, |deliver| &deliver.0.target_session_id;
+    Look, |look| &look.session_id;
+    Nudge, |nudge| &nudge.session_id;
+    Interrupt, |interrupt| &interrupt.session_id;
 }

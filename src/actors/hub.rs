@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
-use actix::Recipient;
+use actix::{Message, Recipient};
 use serde::{Deserialize, Serialize};
 
 use serde_json::Value;
 
 use super::calls::Request;
+use super::dispatcher::MakePass;
 use super::paths::Paths;
+use super::session::{Interrupt, Look, Nudge};
 use super::task::ServeInTask;
 use crate::domain::Failure;
 use crate::store::{Store, tasks};
@@ -35,8 +37,19 @@ pub struct Hub {
     pub store: Store,
     /// The files of this state root.
     pub paths: Paths,
+    /// Whether this is the supervisor, which is told of every change at once; an embedded runtime
+    /// has to look.
+    pub supervises: bool,
     /// Serves a call inside its task's actor.
     pub tasks: Recipient<ServeInTask>,
+    /// Makes a pass of Dispatch.
+    pub dispatch: Recipient<MakePass>,
+    /// Looks at a session's pane.
+    pub look: Recipient<Look>,
+    /// Sends a text to a session at once.
+    pub nudge: Recipient<Nudge>,
+    /// Interrupts a session.
+    pub interrupt: Recipient<Interrupt>,
 }
 
 impl Hub {
@@ -53,7 +66,7 @@ impl Hub {
             None => request.serve(self, &caller).await,
             Some(task_id) => {
                 let call = ServeInTask { task_id, request, caller, hub: self.clone() };
-                self.tasks.send(call).await.unwrap_or_else(|_| Err(gone("guardian")))
+                ask(&self.tasks, call, "task's actor").await
             }
         }
     }
@@ -63,6 +76,18 @@ impl std::fmt::Debug for Hub {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Hub").field("store", &self.store).finish_non_exhaustive()
     }
+}
+
+/// Sends a message to an actor and waits for its answer.
+///
+/// # Errors
+/// The actor's own, or that it has stopped.
+pub async fn ask<M, T>(to: &Recipient<M>, message: M, who: &str) -> Result<T, Failure>
+where
+    M: Message<Result = Result<T, Failure>> + Send + 'static,
+    T: Send + 'static,
+{
+    to.send(message).await.unwrap_or_else(|_| Err(gone(who)))
 }
 
 /// An actor that should answer has stopped.

@@ -4,13 +4,18 @@
 
 pub mod blocking;
 pub mod calls;
+pub mod dispatcher;
 pub mod gateway;
 pub mod guardian;
 pub mod hub;
 pub mod ingest;
+pub mod lock;
 pub mod paths;
 pub mod runtime;
+pub mod session;
 pub mod task;
+pub mod tmux;
+pub mod transport;
 pub mod wire;
 
 pub use calls::{Call, Request};

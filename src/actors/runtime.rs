@@ -2,42 +2,61 @@
 
 use actix::prelude::*;
 
-use super::gateway::private_dir;
-use super::guardian::Guardian;
+use super::gateway::{Gateway, private_dir};
+use super::guardian::{Guardian, StopAll};
 use super::hub::Hub;
 use super::paths::Paths;
 use crate::domain::Failure;
 use crate::store::{Store, StoreOptions};
 
-/// How a runtime was started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a runtime is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
     /// For one call: nothing is watched, nothing outlives it.
     Embedded,
-    /// For as long as it is not told to stop: watches every bound session and dispatches.
-    Supervisor,
+    /// For as long as it is not told to stop: listens, watches every bound session, dispatches.
+    Supervisor {
+        /// The id under which it dispatches.
+        dispatcher_id: String,
+    },
 }
 
 /// A started runtime.
 pub struct Runtime {
     hub: Hub,
+    guardian: Addr<Guardian>,
+    gateway: Option<Addr<Gateway>>,
 }
 
 impl Runtime {
-    /// Opens the store and starts the actors. Must be called inside an actix system.
+    /// Opens the store and starts the actors. Must be called inside an actix system; a supervisor's
+    /// caller must hold the supervisor lock.
     ///
     /// # Errors
-    /// When the state root or the database cannot be used.
+    /// When the state root, the database or the socket cannot be used.
     pub fn start(paths: Paths, mode: Mode) -> Result<Self, Failure> {
         make_state_root(&paths)?;
-        let options = match mode {
-            Mode::Embedded => StoreOptions { readers: 1, watch: false },
-            Mode::Supervisor => StoreOptions { readers: 3, watch: true },
+        let (options, dispatches_as) = match mode {
+            Mode::Embedded => (StoreOptions { readers: 1, watch: false }, None),
+            Mode::Supervisor { dispatcher_id } => {
+                (StoreOptions { readers: 3, watch: true }, Some(dispatcher_id))
+            }
         };
+        let supervises = dispatches_as.is_some();
         let store = Store::open(&paths.database, options)?;
-        let guardian = Guardian::default().start();
-        let hub = Hub { store, paths, tasks: guardian.recipient() };
-        Ok(Self { hub })
+        let guardian = Guardian::new(store.clone(), dispatches_as).start();
+        let hub = Hub {
+            store,
+            paths,
+            supervises,
+            tasks: guardian.clone().recipient(),
+            dispatch: guardian.clone().recipient(),
+            look: guardian.clone().recipient(),
+            nudge: guardian.clone().recipient(),
+            interrupt: guardian.clone().recipient(),
+        };
+        let gateway = if supervises { Some(Gateway::bind(hub.clone())?.start()) } else { None };
+        Ok(Self { hub, guardian, gateway })
     }
 
     /// What calls are served with.
@@ -45,21 +64,23 @@ impl Runtime {
         &self.hub
     }
 
-    /// Stops: what was accepted is made durable first.
+    /// Stops in order: no new clients, no new work, then everything accepted is made durable.
     pub async fn stop(self) {
+        if let Some(gateway) = self.gateway {
+            // An actor that is gone already has stopped.
+            let _ = gateway.send(super::gateway::StopListening).await;
+        }
+        let _ = self.guardian.send(StopAll).await;
         self.hub.store.close().await;
     }
 }
 
 fn make_state_root(paths: &Paths) -> Result<(), Failure> {
-    let directory = paths.database.parent().unwrap_or(&paths.state_root);
-    for directory in [&*paths.state_root, directory] {
-        if !directory.is_dir() {
-            private_dir(directory).map_err(|error| {
-                Failure::external(format!("failed to make the state root {}: {error}", directory.display()))
-                    .hint("name a writable one with CONVEYOR_STATE_ROOT, or a database with --path")
-            })?;
-        }
+    if paths.state_root.is_dir() {
+        return Ok(());
     }
-    Ok(())
+    private_dir(&paths.state_root).map_err(|error| {
+        Failure::external(format!("failed to make the state root {}: {error}", paths.state_root.display()))
+            .hint("name a writable one with CONVEYOR_STATE_ROOT")
+    })
 }

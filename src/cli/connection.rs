@@ -34,11 +34,6 @@ impl Connection {
         Self { paths, caller, supervisor, embedded: None }
     }
 
-    /// The files of this state root.
-    pub fn paths(&self) -> &Paths {
-        &self.paths
-    }
-
     /// Makes a call and waits for its reply.
     ///
     /// # Errors

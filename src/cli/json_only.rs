@@ -1,7 +1,7 @@
 //! Commands whose answer is JSON with or without `--json`.
 
 use super::show::Show;
-use crate::actors::calls::{bindings, discover, ingest, registration, sessions, tail};
+use crate::actors::calls::{act, bindings, discover, ingest, registration, sessions, tail};
 
 impl Show for bindings::BindArgs {}
 impl Show for bindings::UnbindArgs {}
@@ -12,3 +12,5 @@ impl Show for registration::RegisterWorkerArgs {}
 impl Show for sessions::DeregisterArgs {}
 impl Show for sessions::SessionsArgs {}
 impl Show for tail::TailArgs {}
+impl Show for act::SessionInterruptArgs {}
+impl Show for act::SessionNudgeArgs {}

@@ -3,8 +3,10 @@
 mod classify;
 mod commands;
 mod connection;
+mod dispatch;
 mod json_only;
 mod output;
+mod run;
 mod show;
 mod tasks;
 
@@ -41,6 +43,7 @@ struct Cli {
 enum Command {
     #[command(flatten)]
     Call(Request),
+    Run(run::RunArgs),
 }
 
 const HELP_TEMPLATE: &str = "usage: {usage}\n\n{about-with-newline}\n{all-args}{after-help}";
@@ -100,10 +103,13 @@ fn parse(program: &'static str, args: impl Iterator<Item = OsString>) -> Result<
 fn run(cli: Cli, program: &str) -> Result<u8, Failure> {
     let caller = connection::caller(program)?;
     let paths = Paths::resolve(&caller.cwd, cli.path.as_deref());
-    let mut connection = Connection::open(paths, caller);
     let mut output = Output::new(cli.json);
     match cli.command {
-        Command::Call(request) => call_and_show(&mut connection, request, &mut output),
+        Command::Call(Request::Dispatch(args)) => {
+            dispatch::run(&mut Connection::open(paths, caller), &args, &mut output)
+        }
+        Command::Call(request) => call_and_show(&mut Connection::open(paths, caller), request, &mut output),
+        Command::Run(args) => run::run(&args, &paths, &mut output),
     }
 }
 

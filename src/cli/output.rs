@@ -34,6 +34,22 @@ impl Output {
     }
 }
 
+impl Output {
+    /// Prints an answer that comes from no call: JSON with `--json`, else the text.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn answer(&mut self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        if self.json { print(&json(value)?) } else { print(&text()) }
+    }
+}
+
+/// Says something that is no answer.
+pub fn talk(text: &str) {
+    // With standard error gone there is nobody to tell.
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
 /// JSON as every command prints it: keys sorted, two spaces.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! The only code that knows Codex: rollouts, sessions, its app-server, its screen.
 
+pub mod alive;
 pub mod app_server;
 mod blocking;
 pub mod discover;

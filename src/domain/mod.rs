@@ -17,6 +17,7 @@ pub mod permissions;
 pub mod recipe;
 pub mod redaction;
 pub mod role;
+pub mod signal;
 pub mod startup;
 pub mod suggestion;
 pub mod time;

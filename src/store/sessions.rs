@@ -155,6 +155,38 @@ impl LinkedSession {
     }
 }
 
+/// A session with its link, by name or id.
+#[derive(Debug)]
+pub struct GetLinkedSession(pub String);
+
+impl Query for GetLinkedSession {
+    type Out = LinkedSession;
+
+    fn run(self, conn: &Connection) -> Result<LinkedSession, StoreError> {
+        linked(conn, get(conn, &self.0)?)
+    }
+}
+
+/// A session with its link.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn linked(conn: &Connection, session: Session) -> Result<LinkedSession, StoreError> {
+    let link = session_links::find(conn, &session.id)?;
+    Ok(LinkedSession { session, link })
+}
+
+/// The active session that runs a Codex thread.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn find_by_thread(conn: &Connection, thread_id: &str) -> Result<Option<Session>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM sessions WHERE codex_session_id = ?1 AND state = 'active' ORDER BY rowid DESC LIMIT 1"
+    );
+    Ok(conn.prepare_cached(&sql)?.query_row([thread_id], Session::of).optional()?)
+}
+
 /// The sessions that pass the filter, in the order of their first registration.
 ///
 /// # Errors
@@ -172,8 +204,7 @@ pub fn list(conn: &Connection, filter: &SessionFilter) -> Result<Vec<LinkedSessi
     let named = |session: &Session| filter.names.is_empty() || filter.names.contains(&session.name);
     let mut listed = Vec::new();
     for session in sessions.into_iter().filter(named) {
-        let link = session_links::find(conn, &session.id)?;
-        listed.push(LinkedSession { session, link });
+        listed.push(linked(conn, session)?);
     }
     Ok(listed)
 }

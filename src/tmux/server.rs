@@ -69,6 +69,13 @@ impl TmuxServer {
         self
     }
 
+    /// The same program and configuration, with another server's socket.
+    #[must_use]
+    pub fn on(mut self, socket: impl Into<PathBuf>) -> Self {
+        self.socket = socket.into();
+        self
+    }
+
     /// Waits at most this long for each call. The default is 10 seconds.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {

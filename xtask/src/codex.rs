@@ -11,9 +11,6 @@ use std::{env, fs, io};
 const MANIFEST: (&str, &str) = ("package.json", include_str!("../codex/package.json"));
 const LOCK: (&str, &str) = ("package-lock.json", include_str!("../codex/package-lock.json"));
 
-const EXTRA_CERTIFICATES: &str = "NODE_EXTRA_CA_CERTS";
-const SYSTEM_CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
-
 /// Whether the tests would find no Codex of the pinned version.
 pub(crate) fn is_missing() -> bool {
     env::var_os("CONVEYOR_TEST_CODEX").is_none() && !is_fetched(&home())
@@ -27,18 +24,8 @@ pub(crate) fn fetch() -> Result {
     let _ = fs::remove_file(home.join("native"));
     write(&home, MANIFEST)?;
     write(&home, LOCK)?;
-    run(npm().args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&home))?;
+    run(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&home))?;
     link_native(&home)
-}
-
-/// npm, trusting what the machine trusts: Node brings its own list of certificates and does not
-/// know those that a company adds to the system's.
-fn npm() -> Command {
-    let mut npm = Command::new("npm");
-    if env::var_os(EXTRA_CERTIFICATES).is_none() && Path::new(SYSTEM_CERTIFICATES).is_file() {
-        npm.env(EXTRA_CERTIFICATES, SYSTEM_CERTIFICATES);
-    }
-    npm
 }
 
 fn home() -> PathBuf {

@@ -3,10 +3,12 @@
 //! The arguments of a call are defined once. The command line parses them, the socket carries
 //! them, and the MCP tools are made from them.
 
+pub mod act;
 pub mod bindings;
 pub mod classify;
 pub mod commands;
 pub mod discover;
+pub mod dispatch;
 pub mod ingest;
 pub mod registration;
 pub mod sessions;
@@ -61,12 +63,15 @@ macro_rules! for_each_call {
             EnqueueNotifyManager(commands::EnqueueNotifyManagerArgs),
             EnqueueNudgeWorker(commands::EnqueueNudgeWorkerArgs),
             Discover(discover::DiscoverArgs),
+            Dispatch(dispatch::DispatchArgs),
             Ingest(ingest::IngestArgs),
             RegisterManager(registration::RegisterManagerArgs),
             RegisterWorker(registration::RegisterWorkerArgs),
             Deregister(sessions::DeregisterArgs),
             Sessions(sessions::SessionsArgs),
             Tail(tail::TailArgs),
+            SessionInterrupt(act::SessionInterruptArgs),
+            SessionNudge(act::SessionNudgeArgs),
             Tasks(tasks::TasksArgs),
         }
     };

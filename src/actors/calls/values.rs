@@ -13,9 +13,34 @@ pub fn text(value: &str) -> Result<String, String> {
     if is_flag { Err("this is a flag, not a text".to_owned()) } else { Ok(value.to_owned()) }
 }
 
+/// A day, the longest wait that makes sense here.
+const MAX_SECONDS: f64 = 86_400.0;
+
+/// A number of seconds, fractions allowed.
+///
+/// # Errors
+/// A sentence for clap to show.
+pub fn seconds(value: &str) -> Result<f64, String> {
+    let seconds: f64 = value.parse().map_err(|_| "this is not a number of seconds".to_owned())?;
+    if (0.0..=MAX_SECONDS).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err(format!("seconds must be from 0 to {MAX_SECONDS}"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seconds_are_finite_and_not_negative() {
+        for (value, expect) in
+            [("0", Some(0.0)), ("2.5", Some(2.5)), ("-1", None), ("NaN", None), ("inf", None), ("x", None)]
+        {
+            assert_eq!(seconds(value).ok(), expect, "{value}");
+        }
+    }
 
     #[test]
     fn text_may_look_like_a_list_but_not_like_a_flag() {

@@ -65,15 +65,19 @@ impl AppServerTransport {
     async fn make_ready(&self) -> Result<(), NotReady> {
         let status = match self.thread_status().await {
             // A kept connection may have died with its server, which may be back.
-            Err(error) if matches!(error, RpcError::Disconnected { .. }) => {
+            Err(RpcError::Disconnected { .. }) => {
                 self.connection.forget().await;
                 self.thread_status().await
             }
             status => status,
         };
         match status.map_err(|error| NotReady::closed(error.to_string()))? {
-            ThreadStatus::SystemError => Err(NotReady::closed(format!("thread {} is in a system error", self.thread_id))),
-            ThreadStatus::NotLoaded => self.resume().await.map_err(|error| NotReady::closed(error.to_string())),
+            ThreadStatus::SystemError => {
+                Err(NotReady::closed(format!("thread {} is in a system error", self.thread_id)))
+            }
+            ThreadStatus::NotLoaded => {
+                self.resume().await.map_err(|error| NotReady::closed(error.to_string()))
+            }
             _ => Ok(()),
         }
     }

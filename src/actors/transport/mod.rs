@@ -1,6 +1,7 @@
 //! The ways to push a text into a session, behind one trait.
 
 mod app_server;
+mod queue;
 mod tmux;
 
 use futures_util::future::LocalBoxFuture;
@@ -10,6 +11,7 @@ use crate::domain::header::OriginHeader;
 use crate::domain::transport::TransportKind;
 
 pub use app_server::{AppServerTransport, Connection};
+pub use queue::QueueTransport;
 pub use tmux::TmuxTransport;
 
 /// What is pushed.

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{Letter, NotReady, Sending, Transport};
 use crate::actors::tmux::{Terminal, TerminalError};
-use crate::codex::pane::{PaneClass, classify, composer_text};
+use crate::codex::pane::{PaneClass, PaneSigns, classify, composer_text};
 use crate::domain::transport::TransportKind;
 use crate::tmux::{KeyName, PaneView, Target};
 
@@ -32,12 +32,15 @@ pub struct TmuxTransport {
     pub target: Target,
     /// The target's tmux session as it was registered, for the report.
     pub session: String,
+    /// Whether the session's process is alive, as far as is known.
+    pub program_is_alive: bool,
 }
 
 impl TmuxTransport {
     async fn look(&self) -> Result<(PaneView, PaneClass), TerminalError> {
         let view = self.terminal.view(self.target.clone(), 0).await?;
-        let class = classify(&view.text, Some(&view.pane.title));
+        let signs = PaneSigns { title: Some(&view.pane.title), will_retry: false };
+        let class = classify(&view.text, &signs);
         Ok((view, class))
     }
 
@@ -49,8 +52,26 @@ impl TmuxTransport {
         if view.pane.dead {
             return not_ready(format!("the program in tmux session {} has exited", self.session), false);
         }
+        if view.pane.shows_shell() && !self.program_is_alive {
+            return not_ready(
+                format!(
+                    "Codex has exited; tmux session {} shows a shell, which would run the text",
+                    self.session
+                ),
+                false,
+            );
+        }
+        if composer_text(&view.text).is_some_and(|draft| !draft.trim().is_empty()) {
+            return not_ready(
+                format!("a draft stands in the composer of tmux session {}", self.session),
+                true,
+            );
+        }
         if class.blocks_paste() {
-            return not_ready(format!("tmux session {} shows a screen that takes no message ({class})", self.session), true);
+            return not_ready(
+                format!("tmux session {} shows a screen that takes no message ({class})", self.session),
+                true,
+            );
         }
         Ok(())
     }
@@ -80,7 +101,9 @@ impl TmuxTransport {
             match self.look().await {
                 Ok((_, class)) if class.blocks_paste() => {
                     return Sending::Unknown {
-                        error: format!("the text was typed, then the screen began to ask something ({class}); Enter was not pressed"),
+                        error: format!(
+                            "the text was typed, then the screen began to ask something ({class}); Enter was not pressed"
+                        ),
                         pane_class: Some(class.to_string()),
                     };
                 }
@@ -88,7 +111,10 @@ impl TmuxTransport {
                 Err(error) => return Sending::Unknown { error: error.to_string(), pane_class: None },
             }
             if let Err(error) = self.terminal.press(pane.clone(), KeyName::enter()).await {
-                return Sending::Unknown { error: format!("the text was typed but Enter failed: {error}"), pane_class: None };
+                return Sending::Unknown {
+                    error: format!("the text was typed but Enter failed: {error}"),
+                    pane_class: None,
+                };
             }
             if self.has_left_the_composer(&header).await {
                 return Sending::Sent(json!({"pane": pane.to_string()}));
@@ -104,7 +130,7 @@ impl TmuxTransport {
         let deadline = tokio::time::Instant::now() + ENTER_PATIENCE;
         loop {
             let standing = match self.look().await {
-                Ok((view, _)) => composer_text(&view.text).is_some_and(|text| begins_like(text, header)),
+                Ok((view, _)) => composer_text(&view.text).is_some_and(|text| begins_like(&text, header)),
                 // It cannot be seen any more; the rollout will tell.
                 Err(_) => false,
             };

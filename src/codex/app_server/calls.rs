@@ -150,6 +150,17 @@ struct LoadedThreads {
     next_cursor: Option<String>,
 }
 
+#[derive(Deserialize)]
+struct TurnPage {
+    data: Vec<TurnState>,
+}
+
+#[derive(Deserialize)]
+struct TurnState {
+    id: String,
+    status: String,
+}
+
 /// Every call fails as [`AppServer::call`] does.
 impl AppServer {
     /// Makes a new thread. Its rollout file appears with [`AppServer::thread_name_set`] or the first turn.
@@ -212,6 +223,13 @@ impl AppServer {
         });
         let reply: TurnReply = self.call_for("turn/start", params).await?;
         Ok(reply.turn.id)
+    }
+
+    /// The turn a thread is in, if it is in one.
+    pub async fn running_turn(&self, thread_id: &str) -> Result<Option<String>, RpcError> {
+        let newest = json!({ "threadId": thread_id, "limit": 1 });
+        let page: TurnPage = self.call_for("thread/turns/list", newest).await?;
+        Ok(page.data.into_iter().find(|turn| turn.status == "inProgress").map(|turn| turn.id))
     }
 
     /// Interrupts the turn; refused when it is not the one that runs.

@@ -1,0 +1,197 @@
+//! Acting on a session at once: nudge and interrupt.
+
+use clap::Args;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::Call;
+use crate::actors::hub::ask;
+use crate::actors::session::{Interrupt, Interrupted, Nudge};
+use crate::actors::{Caller, Hub};
+use crate::domain::time::now_iso;
+use crate::domain::{Failure, FailureKind};
+use crate::store::dispatch::{RecordInterrupt, RefuseNudge};
+use crate::store::sessions::{GetLinkedSession, LinkedSession};
+use crate::tmux::KeyName;
+
+/// Send a text to a session at once
+///
+/// It goes through the session's app-server, its Codex queue or its terminal, whichever comes first
+/// and is there. For a session that only polls, use enqueue-nudge-worker.
+#[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
+pub struct SessionNudgeArgs {
+    /// The session's name
+    pub name: String,
+    /// The text to send
+    pub text: String,
+    /// Only say what would be sent
+    #[arg(long)]
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+impl Call for SessionNudgeArgs {
+    /// What was sent, as the contract has it.
+    type Reply = Value;
+
+    async fn serve(self, hub: &Hub, caller: &Caller) -> Result<Value, Failure> {
+        let text_length = self.text.len();
+        match self.nudge(hub, caller).await {
+            Ok(reply) => Ok(reply),
+            Err(NotNudged::Recorded(failure)) => Err(failure),
+            Err(NotNudged::Refused(failure)) => {
+                let refuse = RefuseNudge { session: self.name, text_length, failure: Some(failure.clone()) };
+                hub.store.write(refuse).await?;
+                Err(failure)
+            }
+        }
+    }
+}
+
+/// Why a nudge did not go out, and whether that is on record already.
+enum NotNudged {
+    Recorded(Failure),
+    Refused(Failure),
+}
+
+impl From<Failure> for NotNudged {
+    fn from(failure: Failure) -> Self {
+        Self::Refused(failure)
+    }
+}
+
+impl SessionNudgeArgs {
+    async fn nudge(&self, hub: &Hub, caller: &Caller) -> Result<Value, NotNudged> {
+        if self.text.trim().is_empty() {
+            return Err(Failure::usage("there is nothing to send: the text is empty").into());
+        }
+        let linked = active_session(hub, &self.name).await?;
+        if self.dry_run {
+            return Ok(self.try_out(hub, &linked).await?);
+        }
+        let nudge = Nudge {
+            session_id: linked.session.id,
+            text: self.text.clone(),
+            from_thread: caller.thread_id.clone(),
+        };
+        let report = ask(&hub.nudge, nudge, "session's actor").await?;
+        match (report["state"].as_str(), report.get("error").and_then(Value::as_str)) {
+            (Some("delivered"), _) => Ok(Value::Object(report)),
+            (Some("unknown"), error) => Err(NotNudged::Recorded(
+                Failure::unknown(format!(
+                    "the nudge to {} may have arrived: {}",
+                    self.name,
+                    error.unwrap_or("no more is known")
+                ))
+                .hint(format!("look before repeating it: `conveyor tail {}`", self.name)),
+            )),
+            (_, error) => Err(NotNudged::Recorded(
+                Failure::new(
+                    FailureKind::External,
+                    format!(
+                        "the nudge to {} was not sent: {}",
+                        self.name,
+                        error.unwrap_or("no reason is known")
+                    ),
+                )
+                .hint("see the ways into it: `conveyor sessions`; nothing was typed, so it can be repeated"),
+            )),
+        }
+    }
+
+    async fn try_out(&self, hub: &Hub, linked: &LinkedSession) -> Result<Value, Failure> {
+        let refuse = RefuseNudge { session: self.name.clone(), text_length: self.text.len(), failure: None };
+        hub.store.write(refuse).await?;
+        Ok(json!({
+            "dry_run": true,
+            "session": linked.session.name,
+            "side_effect_completed": false,
+            "side_effect_started": false,
+            "target": linked.session.tmux_session,
+            "text": self.text,
+            "time": now_iso(),
+            "transports": linked.reachable().pushes(),
+        }))
+    }
+}
+
+/// Interrupt what a session is doing
+///
+/// By the app-server when the session has one, else by a key in its terminal: Escape for Codex, C-c
+/// for another program. C-c ends an idle Codex, so there it is refused without --force.
+#[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
+pub struct SessionInterruptArgs {
+    /// The session's name
+    pub name: String,
+    /// The key to press, in tmux's spelling, e.g. Escape or C-c
+    #[arg(long)]
+    pub key: Option<String>,
+    /// A text to send after the interrupt
+    #[arg(long, value_name = "TEXT")]
+    pub followup: Option<String>,
+    /// Only say what would be done
+    #[arg(long)]
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Press the key even where it ends Codex
+    #[arg(long)]
+    #[serde(default)]
+    pub force: bool,
+}
+
+impl Call for SessionInterruptArgs {
+    /// What was done, as the contract has it.
+    type Reply = Value;
+
+    async fn serve(self, hub: &Hub, caller: &Caller) -> Result<Value, Failure> {
+        let outcome = self.interrupt(hub).await;
+        let record = RecordInterrupt {
+            session: self.name.clone(),
+            key: outcome.as_ref().map_or_else(
+                |_| self.key.clone().unwrap_or_default(),
+                |(_, interrupted)| interrupted.by.clone(),
+            ),
+            followup_length: self.followup.as_deref().unwrap_or_default().len(),
+            outcome: outcome.as_ref().map(|_| self.dry_run).map_err(Clone::clone),
+        };
+        hub.store.write(record).await?;
+        let (session, interrupted) = outcome?;
+        if let (Some(text), false) = (&self.followup, self.dry_run) {
+            let nudge = SessionNudgeArgs { name: self.name, text: text.clone(), dry_run: false };
+            nudge.serve(hub, caller).await?;
+        }
+        Ok(json!({
+            "dry_run": self.dry_run,
+            "followup": self.followup,
+            "key": interrupted.by,
+            "session": session,
+            "target": interrupted.target,
+            "time": now_iso(),
+        }))
+    }
+}
+
+impl SessionInterruptArgs {
+    async fn interrupt(&self, hub: &Hub) -> Result<(String, Interrupted), Failure> {
+        let key = self
+            .key
+            .as_deref()
+            .map(str::parse::<KeyName>)
+            .transpose()
+            .map_err(|error| Failure::usage(error.to_string()))?;
+        let linked = active_session(hub, &self.name).await?;
+        let interrupt =
+            Interrupt { session_id: linked.session.id, key, force: self.force, dry_run: self.dry_run };
+        Ok((linked.session.name, ask(&hub.interrupt, interrupt, "session's actor").await?))
+    }
+}
+
+async fn active_session(hub: &Hub, name: &str) -> Result<LinkedSession, Failure> {
+    let linked = hub.store.read(GetLinkedSession(name.to_owned())).await?;
+    if linked.session.is_active() {
+        return Ok(linked);
+    }
+    Err(Failure::refused(format!("session {name} is gone"))
+        .hint(format!("register it again: `conveyor register-{} --name {name}`", linked.session.role)))
+}

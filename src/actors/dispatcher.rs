@@ -1,0 +1,175 @@
+//! Dispatch: claims facts and commands, delivers them, records how it went. It never judges the
+//! work.
+
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use futures_util::future::join_all;
+
+use super::guardian::Obituary;
+use super::hub::gone;
+use super::session::Deliver;
+use crate::domain::Failure;
+use crate::store::dispatch::{Entry, IsAnythingDue, Pass, PassOptions, PreviewPass, Step};
+use crate::store::heartbeats::Beat;
+use crate::store::{Store, Topic};
+
+/// The safety net under the wakes: nothing waits longer than this for a lost one.
+const SWEEP: Duration = Duration::from_secs(2);
+
+/// At most this many items are claimed in one pass of the supervisor; the next pass follows at once.
+const PASS_LIMIT: usize = 64;
+
+/// Makes one pass and waits for its pushes; gives the reports of its items.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Vec<Entry>, Failure>")]
+pub struct MakePass {
+    /// How.
+    pub options: PassOptions,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// The dispatcher of a runtime.
+pub struct Dispatcher {
+    _obituary: Obituary,
+    store: Store,
+    deliver: Recipient<Deliver>,
+    /// Under which id it dispatches by itself; none when it only passes on request.
+    watches_as: Option<String>,
+}
+
+impl Dispatcher {
+    /// A dispatcher. With an id in `watches_as` it makes a pass whenever there is something to do.
+    pub fn new(
+        obituary: Obituary,
+        store: Store,
+        deliver: Recipient<Deliver>,
+        watches_as: Option<String>,
+    ) -> Self {
+        Self { _obituary: obituary, store, deliver, watches_as }
+    }
+}
+
+impl Actor for Dispatcher {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if let Some(dispatcher_id) = self.watches_as.clone() {
+            let watch = Watch { store: self.store.clone(), deliver: self.deliver.clone(), dispatcher_id };
+            ctx.spawn(watch.run().into_actor(self));
+        }
+    }
+}
+
+impl Handler<MakePass> for Dispatcher {
+    type Result = ResponseFuture<Result<Vec<Entry>, Failure>>;
+
+    fn handle(&mut self, pass: MakePass, _: &mut Context<Self>) -> Self::Result {
+        let (store, deliver) = (self.store.clone(), self.deliver.clone());
+        Box::pin(async move {
+            if pass.dry_run {
+                return Ok(store.read(PreviewPass(pass.options)).await?);
+            }
+            let steps = store.write(Pass(pass.options)).await?;
+            let reports = join_all(steps.into_iter().map(|step| finish(step, &deliver))).await;
+            reports.into_iter().collect()
+        })
+    }
+}
+
+async fn finish(step: Step, deliver: &Recipient<Deliver>) -> Result<Entry, Failure> {
+    match step {
+        Step::Done(report) => Ok(report),
+        Step::Push(push) => {
+            deliver.send(Deliver(*push)).await.unwrap_or_else(|_| Err(gone("session's actor")))
+        }
+    }
+}
+
+/// When the dispatcher last said that it is alive. Wakes come far more often than anybody asks.
+#[derive(Default)]
+struct Pulse {
+    looks: i64,
+    last: Option<Instant>,
+}
+
+impl Pulse {
+    fn is_due(&mut self) -> bool {
+        self.looks += 1;
+        let due = self.last.is_none_or(|last| last.elapsed() >= SWEEP);
+        if due {
+            self.last = Some(Instant::now());
+        }
+        due
+    }
+}
+
+/// The supervisor's own dispatching.
+struct Watch {
+    store: Store,
+    deliver: Recipient<Deliver>,
+    dispatcher_id: String,
+}
+
+impl Watch {
+    async fn run(self) {
+        let mut work = self.store.signals().watch(Topic::Work);
+        let mut pulse = Pulse::default();
+        loop {
+            work.borrow_and_update();
+            if let Err(failure) = self.drain(&mut pulse).await {
+                tracing::error!(%failure, "a dispatch pass failed; it is tried again");
+            }
+            // Whatever ends the wait, the tables say what there is to do.
+            let _ = tokio::time::timeout(SWEEP, work.changed()).await;
+        }
+    }
+
+    /// Makes passes until one claims less than it could.
+    async fn drain(&self, pulse: &mut Pulse) -> Result<(), Failure> {
+        if pulse.is_due() {
+            let beat = Beat { dispatcher_id: self.dispatcher_id.clone(), iteration: pulse.looks };
+            self.store.write(beat).await?;
+        }
+        while self.store.read(IsAnythingDue).await? {
+            let options = PassOptions {
+                dispatcher_id: self.dispatcher_id.clone(),
+                limit: PASS_LIMIT,
+                filter: None,
+                lease_seconds: 60,
+                back_off: true,
+            };
+            let steps = self.store.write(Pass(options)).await?;
+            let is_last = steps.len() < PASS_LIMIT;
+            for step in steps {
+                self.push_beside(step);
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// A slow session must not hold up the others, so nobody waits for its push here.
+    fn push_beside(&self, step: Step) {
+        let deliver = self.deliver.clone();
+        actix::spawn(async move {
+            match finish(step, &deliver).await {
+                Ok(report) => {
+                    tracing::info!(report = %serde_json::Value::Object(without_text(report)), "dispatched")
+                }
+                Err(failure) => {
+                    tracing::error!(%failure, "a delivery was not recorded; its claim will run out")
+                }
+            }
+        });
+    }
+}
+
+/// Logs carry ids and states, never what sessions say to each other.
+fn without_text(mut report: Entry) -> Entry {
+    report.remove("send_result");
+    report
+}

@@ -1,0 +1,229 @@
+//! `conveyor run`: the supervisor.
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::output::{self, Output};
+use crate::actors::lock::{self, Holder, Taken};
+use crate::actors::paths::Paths;
+use crate::actors::runtime::{Mode, Runtime};
+use crate::actors::wire;
+use crate::domain::Failure;
+use crate::domain::time::now_iso;
+
+/// How long a supervisor gets to come up, and to go.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Log files kept, one a day.
+const LOG_DAYS: usize = 7;
+
+/// Supervise: watch every bound session, dispatch, and serve the other commands
+///
+/// One supervisor serves a state root. Stop it with Ctrl-C, SIGTERM or --stop; nothing is lost by
+/// killing it.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Start it in the background, and return when it is up
+    #[arg(long)]
+    detach: bool,
+    /// Say whether a supervisor is alive, and which; exit code 1 when none is
+    #[arg(long, conflicts_with_all = ["detach", "stop"])]
+    status: bool,
+    /// Stop the supervisor, and return when it is gone
+    #[arg(long, conflicts_with = "detach")]
+    stop: bool,
+    /// The identity recorded on what it dispatches
+    #[arg(long, default_value = "dispatch-local")]
+    dispatcher_id: String,
+}
+
+pub(super) fn run(args: &RunArgs, paths: &Paths, output: &mut Output) -> Result<u8, Failure> {
+    if args.status {
+        return status(paths, output);
+    }
+    if args.stop {
+        return stop(paths, output);
+    }
+    if args.detach {
+        let holder = ensure(paths, &args.dispatcher_id)?;
+        output.answer(&json!({"running": true, "started": true, "supervisor": holder}), || {
+            format!("supervisor {} is up, dispatching as {}", holder.pid, holder.dispatcher_id)
+        })?;
+        return Ok(0);
+    }
+    supervise(args, paths)
+}
+
+fn status(paths: &Paths, output: &mut Output) -> Result<u8, Failure> {
+    let holder = lock::holder(&paths.lock());
+    let text = || match &holder {
+        Some(holder) => format!(
+            "supervisor {} (version {}) since {}, dispatching as {}",
+            holder.pid, holder.version, holder.started_at, holder.dispatcher_id
+        ),
+        None => format!("no supervisor is alive for {}", paths.state_root.display()),
+    };
+    output.answer(&json!({"running": holder.is_some(), "supervisor": holder, "socket": paths.socket(), "log": paths.logs()}), text)?;
+    Ok(u8::from(holder.is_none()))
+}
+
+fn stop(paths: &Paths, output: &mut Output) -> Result<u8, Failure> {
+    let Some(holder) = lock::holder(&paths.lock()) else {
+        output
+            .answer(&json!({"running": false, "stopped": false}), || "no supervisor is alive".to_owned())?;
+        return Ok(0);
+    };
+    let pid = i32::try_from(holder.pid).ok().and_then(rustix::process::Pid::from_raw);
+    let pid = pid
+        .ok_or_else(|| Failure::internal(format!("the lock names the impossible process {}", holder.pid)))?;
+    // The lock was held an instant ago, so the number is still the supervisor's.
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM)
+        .map_err(|error| Failure::external(format!("failed to stop supervisor {}: {error}", holder.pid)))?;
+    let gone = wait_until(|| lock::holder(&paths.lock()).is_none_or(|now| now.pid != holder.pid));
+    if !gone {
+        return Err(Failure::unknown(format!("supervisor {} was told to stop and is still there after {} s", holder.pid, PATIENCE.as_secs()))
+            .hint(format!("it may be finishing a delivery; look again with `conveyor run --status`, or `kill -9 {}`: nothing is lost by it", holder.pid)));
+    }
+    output.answer(&json!({"running": false, "stopped": true, "supervisor": holder}), || {
+        format!("supervisor {} has stopped", holder.pid)
+    })?;
+    Ok(0)
+}
+
+/// The supervisor that dispatches for this state root, started in the background when none is
+/// alive.
+///
+/// # Errors
+/// When it does not come up; the end of its log says why.
+pub(super) fn ensure(paths: &Paths, dispatcher_id: &str) -> Result<Holder, Failure> {
+    if let Some(holder) = lock::holder(&paths.lock()) {
+        return Ok(holder);
+    }
+    let failed =
+        |error: std::io::Error| Failure::external(format!("failed to start the supervisor: {error}"));
+    let program = std::env::current_exe().map_err(failed)?;
+    let mut child = Command::new(program)
+        .arg("run")
+        .args(["--dispatcher-id", dispatcher_id])
+        .arg("--path")
+        .arg(&paths.database)
+        .env("CONVEYOR_STATE_ROOT", &paths.state_root)
+        .current_dir(&*existing(&paths.state_root))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .map_err(failed)?;
+    let mut up = None;
+    wait_until(|| {
+        up = lock::holder(&paths.lock())
+            .filter(|_| std::os::unix::net::UnixStream::connect(paths.socket()).is_ok());
+        up.is_some() || matches!(child.try_wait(), Ok(Some(_)))
+    });
+    up.or_else(|| lock::holder(&paths.lock())).ok_or_else(|| {
+        Failure::external("the supervisor did not come up").hint(format!(
+            "run it in the foreground to see why: `conveyor run`; its log is in {}",
+            paths.logs().display()
+        ))
+    })
+}
+
+fn existing(path: &Path) -> std::borrow::Cow<'_, Path> {
+    if path.is_dir() { path.into() } else { Path::new("/").into() }
+}
+
+fn wait_until(mut condition: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    true
+}
+
+fn supervise(args: &RunArgs, paths: &Paths) -> Result<u8, Failure> {
+    let holder = Holder {
+        pid: std::process::id(),
+        version: wire::VERSION.to_owned(),
+        protocol: wire::PROTOCOL,
+        started_at: now_iso(),
+        dispatcher_id: args.dispatcher_id.clone(),
+        database: paths.database.clone(),
+    };
+    let lock = match lock::take(&paths.lock(), &holder)? {
+        Taken::Ours(lock) => lock,
+        Taken::Theirs(other) => return Err(already_supervised(paths, other)),
+    };
+    let _flush_log = log_to(&paths.logs());
+    let system = actix::System::new();
+    system.block_on(async {
+        let mode = Mode::Supervisor { dispatcher_id: args.dispatcher_id.clone() };
+        let runtime = Runtime::start(paths.clone(), mode)?;
+        tracing::info!(pid = holder.pid, database = %paths.database.display(), dispatcher = args.dispatcher_id, "supervising");
+        until_told_to_stop().await?;
+        tracing::info!("stopping");
+        runtime.stop().await;
+        Ok::<_, Failure>(())
+    })?;
+    drop(lock);
+    output::talk("stopped");
+    Ok(0)
+}
+
+fn already_supervised(paths: &Paths, holder: Option<Holder>) -> Failure {
+    let who = holder.map_or_else(
+        || "another process".to_owned(),
+        |holder| format!("process {} since {}", holder.pid, holder.started_at),
+    );
+    Failure::refused(format!("{} is already supervised by {who}", paths.state_root.display()))
+        .hint("see it with `conveyor run --status`, stop it with `conveyor run --stop`")
+}
+
+async fn until_told_to_stop() -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::external(format!("failed to listen for signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// Logs to standard error and to a file a day. The guard writes out what is left when dropped.
+fn log_to(directory: &Path) -> Option<tracing_appender::non_blocking::WorkerGuard> {
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::util::SubscriberInitExt;
+    use tracing_subscriber::{EnvFilter, fmt};
+
+    let filter = || EnvFilter::try_from_env("CONVEYOR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let file = tracing_appender::rolling::Builder::new()
+        .rotation(tracing_appender::rolling::Rotation::DAILY)
+        .filename_prefix("conveyor")
+        .filename_suffix("log")
+        .max_log_files(LOG_DAYS)
+        .build(directory);
+    let to_stderr = fmt::layer().with_writer(std::io::stderr);
+    let (to_file, guard) = match file {
+        Ok(file) => {
+            let (file, guard) = tracing_appender::non_blocking(file);
+            (Some(fmt::layer().with_ansi(false).with_writer(file)), Some(guard))
+        }
+        Err(error) => {
+            output::talk(&format!("no log file: {error}"));
+            (None, None)
+        }
+    };
+    // Only a second initialisation fails, and a process supervises once.
+    let _ = tracing_subscriber::registry().with(filter()).with(to_stderr).with(to_file).try_init();
+    guard
+}

@@ -1,0 +1,353 @@
+//! Facts about workers' turns, routed to their managers.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use serde_json::{Value, json};
+
+use super::{Claim, Entry, Push, Step, Subject, entry, pushes_to};
+use crate::domain::ids::new_id;
+use crate::domain::signal::turn_signal;
+use crate::domain::transport::delivery_mode;
+use crate::domain::turn::TurnOutcome;
+use crate::store::deliveries::{self, NewDelivery, Source};
+use crate::store::sessions::{self, Session};
+use crate::store::telemetry::{self, Actor, Severity, Telemetry};
+use crate::store::{StoreError, tasks};
+
+/// An ended turn of a bound worker that nobody was told of.
+pub(super) struct UnroutedFact {
+    pub(super) fact_id: i64,
+    pub(super) event_id: Option<i64>,
+    pub(super) signal: &'static str,
+    pub(super) outcome: String,
+    pub(super) binding_id: String,
+    pub(super) task_id: String,
+    pub(super) worker_id: String,
+    pub(super) manager_id: String,
+}
+
+impl UnroutedFact {
+    /// One notification a fact: the event it came from, or, for a turn without an end line, the fact.
+    pub(super) fn dedupe_key(&self) -> String {
+        let source = self.event_id.map_or_else(|| format!("fact-{}", self.fact_id), |id| id.to_string());
+        format!("{}:{}:{}:{source}", self.binding_id, self.signal, self.worker_id)
+    }
+
+    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let outcome: String = row.get(2)?;
+        Ok(Self {
+            fact_id: row.get(0)?,
+            event_id: row.get(1)?,
+            signal: turn_signal(TurnOutcome::parse(&outcome).unwrap_or(TurnOutcome::Failed)),
+            outcome,
+            binding_id: row.get(3)?,
+            task_id: row.get(4)?,
+            worker_id: row.get(5)?,
+            manager_id: row.get(6)?,
+        })
+    }
+}
+
+/// Driven by the live bindings, of which there are few, not by the facts, of which there are many.
+const UNROUTED: &str =
+    "SELECT f.id, f.event_id, f.outcome, b.id, b.task_id, b.worker_session_id, b.manager_session_id
+    FROM bindings b INDEXED BY one_active_binding_per_worker_session
+    CROSS JOIN turn_facts f INDEXED BY turn_facts_unrouted
+    WHERE b.state IN ('active', 'ending') AND b.manager_session_id IS NOT NULL
+      AND f.session_id = b.worker_session_id AND f.routed_at IS NULL";
+
+/// Pending and free to claim: never claimed, or its claimant is gone and had not begun.
+const REDELIVERABLE: &str = "FROM routed_notifications n
+    WHERE n.state = 'pending' AND n.side_effect_started = 0 AND n.command_id IS NULL
+      AND (n.claim_expires_at IS NULL OR n.claim_expires_at < ?1)";
+
+pub(super) fn unrouted(conn: &Connection, limit: usize) -> Result<Vec<UnroutedFact>, StoreError> {
+    let mut statement = conn.prepare_cached(&format!("{UNROUTED} ORDER BY f.id LIMIT ?1"))?;
+    let facts = statement.query_map([limit as i64], UnroutedFact::of)?.collect::<Result<_, _>>()?;
+    Ok(facts)
+}
+
+pub(super) fn any_due(conn: &Connection, now: &str) -> Result<bool, StoreError> {
+    let unrouted: bool =
+        conn.prepare_cached(&format!("SELECT EXISTS ({UNROUTED})"))?.query_row([], |row| row.get(0))?;
+    let waiting =
+        "SELECT EXISTS (SELECT 1 FROM routed_notifications WHERE state = 'pending' AND claim_expires_at < ?1)
+        OR EXISTS (SELECT 1 FROM routed_notifications WHERE state = 'pending' AND claim_expires_at IS NULL)";
+    Ok(unrouted || conn.prepare_cached(waiting)?.query_row([now], |row| row.get(0))?)
+}
+
+/// Makes a notification of each unrouted fact and delivers it, or claims it for a push.
+pub(super) fn route(conn: &Connection, claim: &Claim, limit: usize) -> Result<Vec<Step>, StoreError> {
+    unrouted(conn, limit)?.into_iter().map(|fact| route_one(conn, claim, &fact)).collect()
+}
+
+fn route_one(conn: &Connection, claim: &Claim, fact: &UnroutedFact) -> Result<Step, StoreError> {
+    let worker = sessions::get(conn, &fact.worker_id)?;
+    let manager = sessions::get(conn, &fact.manager_id)?;
+    let task = tasks::get(conn, &fact.task_id)?;
+    let mode = delivery_mode(!pushes_to(conn, &manager)?.is_empty());
+    let correlation_id = new_id("dispatch");
+    let dedupe_key = fact.dedupe_key();
+    let report = entry(json!({
+        "binding_id": fact.binding_id,
+        "correlation_id": correlation_id,
+        "dedupe_key": dedupe_key,
+        "delivery_mode": mode,
+        "dry_run": false,
+        "signal_type": fact.signal,
+        "source_event_id": fact.event_id,
+        "target_session": manager.name,
+        "task": task.name,
+    }));
+    conn.prepare_cached("UPDATE turn_facts SET routed_at = ?2 WHERE id = ?1")?
+        .execute((fact.fact_id, &claim.now))?;
+
+    let receipt = worker_receipt(conn, fact, &worker)?;
+    let payload = json!({
+        "delivery_mode": mode,
+        "dispatcher_id": claim.dispatcher_id,
+        "message": message(&worker.name, &task.name, &fact.outcome),
+        "outcome": fact.outcome,
+        "signal": fact.signal,
+        "source_event_id": fact.event_id,
+        "source_session": worker.name,
+        "target_session": manager.name,
+        "task": task.name,
+        "worker_receipt": receipt,
+    });
+    let inserted = conn
+        .prepare_cached(
+            "INSERT INTO routed_notifications (task_id, binding_id, correlation_id, source_session_id, target_session_id, signal_type,
+                 source_event_id, source_event_timestamp, dedupe_key, created_at, delivery_mode, state, payload_json)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'pending', ?12) ON CONFLICT (dedupe_key) DO NOTHING",
+        )?
+        .execute((
+            &fact.task_id, &fact.binding_id, &correlation_id, &worker.id, &manager.id, fact.signal,
+            fact.event_id, receipt["source_event_timestamp"].as_str(), &dedupe_key, &claim.now, mode, payload.to_string(),
+        ))?;
+    let signal = Signal {
+        task_id: &fact.task_id,
+        correlation_id: &correlation_id,
+        signal: fact.signal,
+        target: &manager,
+    };
+    if inserted == 0 {
+        signal.tell(conn, "dispatch_signal_suppressed", Severity::Info, "this turn was already announced")?;
+        return Ok(Step::Done(with_state(report, "suppressed")));
+    }
+    let notification_id = conn.last_insert_rowid();
+    signal.tell(conn, "dispatch_signal_detected", Severity::Info, "a worker's turn ended")?;
+    let item = Item {
+        notification_id,
+        correlation_id: &correlation_id,
+        signal: fact.signal,
+        from: &worker,
+        target: &manager,
+        payload: &payload,
+    };
+    deliver(conn, claim, &item, report)
+}
+
+/// A notification to be delivered to its manager.
+struct Item<'a> {
+    notification_id: i64,
+    correlation_id: &'a str,
+    signal: &'a str,
+    from: &'a Session,
+    target: &'a Session,
+    payload: &'a Value,
+}
+
+fn deliver(conn: &Connection, claim: &Claim, item: &Item<'_>, mut report: Entry) -> Result<Step, StoreError> {
+    let text = item.payload["message"].as_str().unwrap_or_default();
+    let delivery = NewDelivery {
+        source: Source::Notification,
+        notification_id: Some(item.notification_id),
+        command_id: None,
+        attempt_id: None,
+        target_session_id: &item.target.id,
+        correlation_id: item.correlation_id,
+        body: text,
+    };
+    report.insert("notification_id".into(), item.notification_id.into());
+    conn.prepare_cached("UPDATE routed_notifications SET claimed_by = ?2, claimed_at = ?3, claim_expires_at = ?4, error = NULL WHERE id = ?1")?
+        .execute((item.notification_id, &claim.dispatcher_id, &claim.now, &claim.expires))?;
+    if pushes_to(conn, item.target)?.is_empty() {
+        conn.prepare_cached("UPDATE routed_notifications SET state = 'delivered', delivered_at = ?2, delivery_mode = 'pull_required' WHERE id = ?1")?
+            .execute((item.notification_id, &claim.now))?;
+        deliveries::put_in_mailbox(conn, &delivery)?;
+        let signal = Signal {
+            task_id: &task_of(conn, item.notification_id)?,
+            correlation_id: item.correlation_id,
+            signal: item.signal,
+            target: item.target,
+        };
+        signal.tell(
+            conn,
+            "dispatch_signal_pull_required",
+            Severity::Info,
+            "the item waits in the mailbox",
+        )?;
+        return Ok(Step::Done(with_state(report, "pull_required")));
+    }
+    let delivery = deliveries::claim(conn, &delivery)?;
+    Ok(Step::Push(Box::new(Push {
+        delivery,
+        subject: Subject::Fact { notification_id: item.notification_id },
+        target_session_id: item.target.id.clone(),
+        signal: item.signal.to_owned(),
+        from: item.from.name.clone(),
+        correlation_id: item.correlation_id.to_owned(),
+        text: text.to_owned(),
+        entry: report,
+    })))
+}
+
+/// Claims again the notifications whose push failed before anything was sent.
+pub(super) fn redeliver(
+    conn: &Connection,
+    claim: &Claim,
+    back_off: bool,
+    limit: usize,
+) -> Result<Vec<Step>, StoreError> {
+    let mut statement =
+        conn.prepare_cached(&format!("SELECT n.id {REDELIVERABLE} ORDER BY n.created_at, n.id LIMIT ?2"))?;
+    let pending: Vec<i64> =
+        statement.query_map((&claim.now, limit as i64), |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut steps = Vec::new();
+    for notification_id in pending {
+        deliveries::abandon(conn, notification_id)?;
+        if back_off && is_backing_off(conn, notification_id, &claim.now)? {
+            continue;
+        }
+        steps.push(redeliver_one(conn, claim, notification_id)?);
+    }
+    Ok(steps)
+}
+
+/// After the n-th failure a push rests 2ⁿ seconds, five minutes at most.
+fn is_backing_off(conn: &Connection, notification_id: i64, now: &str) -> Result<bool, StoreError> {
+    let due: Option<bool> = conn
+        .prepare_cached(
+            "SELECT unixepoch(?2, 'subsec') < MAX(unixepoch(settled_at, 'subsec')) + MIN(300, 1 << MIN(COUNT(*), 9))
+             FROM deliveries WHERE notification_id = ?1 AND state = 'failed'",
+        )?
+        .query_row((notification_id, now), |row| row.get(0))?;
+    Ok(due.unwrap_or(false))
+}
+
+fn redeliver_one(conn: &Connection, claim: &Claim, notification_id: i64) -> Result<Step, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT binding_id, correlation_id, dedupe_key, signal_type, source_event_id, source_session_id, target_session_id, task_id, payload_json
+         FROM routed_notifications WHERE id = ?1",
+    )?;
+    type Stored = (String, String, String, String, Option<i64>, String, String, String, String);
+    let (binding_id, correlation_id, dedupe_key, signal, event_id, source_id, target_id, task_id, payload): Stored =
+        statement.query_row([notification_id], |row| row.try_into())?;
+    let (worker, manager) = (sessions::get(conn, &source_id)?, sessions::get(conn, &target_id)?);
+    let payload: Value = serde_json::from_str(&payload).unwrap_or_default();
+    let report = entry(json!({
+        "binding_id": binding_id,
+        "correlation_id": correlation_id,
+        "dedupe_key": dedupe_key,
+        "delivery_mode": delivery_mode(!pushes_to(conn, &manager)?.is_empty()),
+        "dry_run": false,
+        "recovered": true,
+        "signal_type": signal,
+        "source_event_id": event_id,
+        "target_session": manager.name,
+        "task": tasks::get(conn, &task_id)?.name,
+    }));
+    let item = Item {
+        notification_id,
+        correlation_id: &correlation_id,
+        signal: &signal,
+        from: &worker,
+        target: &manager,
+        payload: &payload,
+    };
+    Signal { task_id: &task_id, correlation_id: &correlation_id, signal: &signal, target: &manager }.tell(
+        conn,
+        "dispatch_signal_recovered",
+        Severity::Info,
+        "an undelivered item is tried again",
+    )?;
+    deliver(conn, claim, &item, report)
+}
+
+fn task_of(conn: &Connection, notification_id: i64) -> Result<String, StoreError> {
+    Ok(conn
+        .prepare_cached("SELECT task_id FROM routed_notifications WHERE id = ?1")?
+        .query_row([notification_id], |row| row.get(0))?)
+}
+
+fn with_state(mut report: Entry, state: &str) -> Entry {
+    report.insert("state".into(), state.into());
+    report
+}
+
+/// What a manager is told. Nothing the worker wrote: a manager reads that when it observes.
+fn message(worker: &str, task: &str, outcome: &str) -> String {
+    let what = match outcome {
+        "completed" => "finished a turn",
+        "interrupted" => "was interrupted in a turn",
+        _ => "ended a turn with an error",
+    };
+    format!(
+        "Worker {worker} {what} on task {task}. Observe it with `conveyor cycle {task}` (or the conveyor tool `cycle`), then decide what it needs."
+    )
+}
+
+/// The facts of the turn's end, for the notification's payload.
+fn worker_receipt(conn: &Connection, fact: &UnroutedFact, worker: &Session) -> Result<Value, StoreError> {
+    let event: Option<(String, String)> = conn
+        .prepare_cached("SELECT timestamp, payload_json FROM codex_events WHERE id = ?1")?
+        .query_row([fact.event_id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (timestamp, payload) = event.unzip();
+    let end: Value = payload.and_then(|payload| serde_json::from_str(&payload).ok()).unwrap_or_default();
+    Ok(json!({
+        "completed_at": end["completed_at"],
+        "duration_ms": end["duration_ms"],
+        "error": end["error"],
+        "last_agent_message": end["last_agent_message"],
+        "outcome": fact.outcome,
+        "source_event_id": fact.event_id,
+        "source_event_timestamp": timestamp,
+        "source_session": worker.name,
+        "time_to_first_token_ms": end["time_to_first_token_ms"],
+        "turn_id": end["turn_id"],
+    }))
+}
+
+/// Telemetry about one signal.
+pub(super) struct Signal<'a> {
+    pub(super) task_id: &'a str,
+    pub(super) correlation_id: &'a str,
+    pub(super) signal: &'a str,
+    pub(super) target: &'a Session,
+}
+
+impl Signal<'_> {
+    pub(super) fn tell(
+        &self,
+        conn: &Connection,
+        event_type: &str,
+        severity: Severity,
+        what: &str,
+    ) -> Result<(), StoreError> {
+        telemetry::emit(
+            conn,
+            &Telemetry {
+                actor: Actor::Dispatch,
+                event_type,
+                severity,
+                summary: &format!("{} for {}: {what}", self.signal, self.target.name),
+                task_id: Some(self.task_id),
+                run_id: None,
+                correlation: json!({"correlation_id": self.correlation_id, "target_session_id": self.target.id}),
+                attributes: json!({"signal_type": self.signal, "target_session": self.target.name}),
+            },
+        )?;
+        Ok(())
+    }
+}

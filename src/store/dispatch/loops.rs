@@ -1,0 +1,93 @@
+//! The loop gate of `continue_iteration`: the policy as stored now, the evidence as recorded now.
+
+use rusqlite::Connection;
+use serde_json::{Map, Value, json};
+
+use super::{Entry, entry};
+use crate::domain::Failure;
+use crate::domain::loop_policy::{ADVERSARIAL_CHECK, LoopPolicy, is_adversarial_proof};
+use crate::store::{StoreError, runs};
+
+/// What the gate decided, and on which policy.
+pub(super) struct Gate {
+    policy: LoopPolicy,
+    requested: i64,
+    missing: Vec<String>,
+    /// Why the iteration may not start.
+    pub(super) blocked: Option<String>,
+}
+
+/// Looks up the policy that the command names and applies it.
+pub(super) fn gate(
+    conn: &Connection,
+    task_id: &str,
+    payload: &Value,
+) -> Result<Result<Gate, Failure>, StoreError> {
+    let wanted = &payload["ralph_loop"];
+    let (Some(run_id), Some(requested)) = (wanted["run_id"].as_str(), wanted["requested_iteration"].as_i64())
+    else {
+        return Ok(Err(Failure::refused("the command names no loop run and iteration")));
+    };
+    let policy = match runs::loop_policy(conn, task_id, run_id) {
+        Ok(policy) => policy,
+        Err(StoreError::Refused(refusal)) => return Ok(Err(refusal)),
+        Err(error) => return Err(error),
+    };
+    let satisfied = satisfied_evidence(conn, task_id, &policy.run_id, requested - 1)?;
+    let reason = policy.block_reason(requested, &satisfied);
+    let missing = match &reason {
+        Some(crate::domain::loop_policy::BlockReason::MissingEvidence(missing)) => missing.clone(),
+        _ => Vec::new(),
+    };
+    Ok(Ok(Gate { policy, requested, missing, blocked: reason.map(|reason| reason.word()) }))
+}
+
+/// The types of the complete evidence that is satisfied for one iteration of the run.
+fn satisfied_evidence(
+    conn: &Connection,
+    task_id: &str,
+    run_id: &str,
+    iteration: i64,
+) -> Result<Vec<String>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT evidence_json FROM acceptance_criteria WHERE task_id = ?1 AND status = 'satisfied'
+           AND json_extract(evidence_json, '$.ralph_loop_run_id') = ?2
+           AND json_extract(evidence_json, '$.iteration') = ?3",
+    )?;
+    let rows: Vec<String> =
+        statement.query_map((task_id, run_id, iteration), |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let evidence = rows.iter().filter_map(|row| serde_json::from_str::<Map<String, Value>>(row).ok());
+    Ok(evidence
+        .filter_map(|evidence| {
+            let kind = evidence.get("evidence_type")?.as_str()?.to_owned();
+            (kind != ADVERSARIAL_CHECK || is_adversarial_proof(&evidence)).then_some(kind)
+        })
+        .collect())
+}
+
+impl Gate {
+    /// What the item's report says of the gate.
+    pub(super) fn report(&self) -> Entry {
+        entry(json!({
+            "cleanup_policy": self.policy.cleanup_policy,
+            "current_iteration": self.policy.current_iteration,
+            "loop_policy": self.policy,
+            "max_iterations": self.policy.max_iterations,
+            "missing_evidence": self.missing,
+            "reason": self.blocked,
+            "requested_iteration": self.requested,
+            "required_before_continue": self.policy.required_before_continue,
+            "run_id": self.policy.run_id,
+            "seed_prompt_sha256": self.policy.seed_prompt_sha256,
+            "stop_conditions": self.policy.stop_conditions,
+        }))
+    }
+
+    /// What both sides see of the policy when the item is delivered.
+    pub(super) fn payload(&self) -> Entry {
+        let policy = entry(json!(self.policy));
+        let mut ralph_loop = policy.clone();
+        ralph_loop.insert("requested_iteration".into(), self.requested.into());
+        entry(json!({"loop_policy": policy, "ralph_loop": ralph_loop}))
+    }
+}

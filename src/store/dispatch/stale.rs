@@ -1,0 +1,143 @@
+//! What dead claimants left: their claims ran out.
+
+use rusqlite::Connection;
+use serde_json::json;
+
+use super::commands::{self, Told};
+use super::{Claim, Step, entry};
+use crate::store::telemetry::Severity;
+use crate::store::{StoreError, deliveries};
+
+struct Stale {
+    command_id: String,
+    kind: String,
+    task_id: Option<String>,
+    correlation_id: String,
+    attempt_id: i64,
+    started: bool,
+    attempts_left: bool,
+}
+
+/// Ends the claims on commands that ran out: before its effect an attempt is abandoned and the
+/// command waits again if attempts are left; after it, both have failed and nothing is repeated.
+pub(super) fn recover_commands(
+    conn: &Connection,
+    claim: &Claim,
+    limit: usize,
+) -> Result<Vec<Step>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT c.id, c.type, c.task_id, COALESCE(c.correlation_id, c.id), a.id, a.side_effect_started, c.attempts < c.max_attempts
+         FROM commands c JOIN command_attempts a ON a.command_id = c.id AND a.state = 'running'
+         WHERE c.state = 'attempted' AND unixepoch(c.claim_expires_at, 'subsec') < unixepoch(?1, 'subsec')
+         ORDER BY c.created_at, c.rowid LIMIT ?2",
+    )?;
+    let stale: Vec<Stale> = statement
+        .query_map((&claim.now, limit as i64), |row| {
+            Ok(Stale {
+                command_id: row.get(0)?,
+                kind: row.get(1)?,
+                task_id: row.get(2)?,
+                correlation_id: row.get(3)?,
+                attempt_id: row.get(4)?,
+                started: row.get(5)?,
+                attempts_left: row.get(6)?,
+            })
+        })?
+        .collect::<Result<_, _>>()?;
+    stale.iter().map(|stale| recover(conn, claim, stale)).collect()
+}
+
+fn recover(conn: &Connection, claim: &Claim, stale: &Stale) -> Result<Step, StoreError> {
+    let (attempt_state, command_state, error) = match (stale.started, stale.attempts_left) {
+        (true, _) => (
+            "failed",
+            "failed",
+            "the claim ran out after the delivery had begun; it may have arrived and is not repeated",
+        ),
+        (false, true) => {
+            ("abandoned", "pending", "the claim ran out before the delivery began; the command waits again")
+        }
+        (false, false) => {
+            ("abandoned", "failed", "the claim ran out before the delivery began; no attempts are left")
+        }
+    };
+    conn.prepare_cached(
+        "UPDATE command_attempts SET state = ?2, finished_at = ?3, error = ?4 WHERE id = ?1",
+    )?
+    .execute((stale.attempt_id, attempt_state, &claim.now, error))?;
+    conn.prepare_cached(
+        "UPDATE commands SET state = ?2, error = ?3, claimed_by = NULL, claimed_at = NULL, claim_expires_at = NULL, updated_at = ?4 WHERE id = ?1",
+    )?
+    .execute((&stale.command_id, command_state, (command_state == "failed").then_some(error), &claim.now))?;
+    give_up_notifications(conn, &stale.command_id, error)?;
+    let told = Told {
+        id: &stale.command_id,
+        kind: &stale.kind,
+        task_id: stale.task_id.as_deref(),
+        correlation_id: &stale.correlation_id,
+        attempt_id: stale.attempt_id,
+    };
+    let requeued = command_state == "pending";
+    let (event, severity) = if requeued {
+        ("dispatch_command_abandoned", Severity::Warning)
+    } else {
+        ("dispatch_command_failed", Severity::Error)
+    };
+    commands::tell(conn, &told, event, severity, error)?;
+    Ok(Step::Done(entry(json!({
+        "attempt_id": stale.attempt_id,
+        "command_id": stale.command_id,
+        "command_type": stale.kind,
+        "error": error,
+        "side_effect_started": stale.started,
+        "state": if requeued { "requeued" } else { "failed" },
+    }))))
+}
+
+fn give_up_notifications(conn: &Connection, command_id: &str, error: &str) -> Result<(), StoreError> {
+    let mut statement = conn
+        .prepare_cached("SELECT id FROM routed_notifications WHERE command_id = ?1 AND state = 'pending'")?;
+    let ids: Vec<i64> = statement.query_map([command_id], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for id in ids {
+        deliveries::abandon(conn, id)?;
+        conn.prepare_cached("UPDATE routed_notifications SET state = 'failed', error = ?2 WHERE id = ?1")?
+            .execute((id, error))?;
+    }
+    Ok(())
+}
+
+/// Facts whose push had begun when their dispatcher died: they may have arrived.
+pub(super) fn give_up_started_facts(
+    conn: &Connection,
+    claim: &Claim,
+    limit: usize,
+) -> Result<Vec<Step>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT n.id, n.signal_type, n.correlation_id, s.name FROM routed_notifications n JOIN sessions s ON s.id = n.target_session_id
+         WHERE n.state = 'pending' AND n.side_effect_started = 1 AND n.command_id IS NULL
+           AND (n.claim_expires_at IS NULL OR unixepoch(n.claim_expires_at, 'subsec') < unixepoch(?1, 'subsec'))
+         ORDER BY n.created_at, n.id LIMIT ?2",
+    )?;
+    let started: Vec<(i64, String, String, String)> =
+        statement.query_map((&claim.now, limit as i64), |row| row.try_into())?.collect::<Result<_, _>>()?;
+    let error = "the claim ran out after the push had begun; it may have arrived and is not repeated";
+    started
+        .into_iter()
+        .map(|(id, signal, correlation_id, target)| {
+            deliveries::abandon(conn, id)?;
+            conn.prepare_cached(
+                "UPDATE routed_notifications SET state = 'failed', error = ?2 WHERE id = ?1",
+            )?
+            .execute((id, error))?;
+            Ok(Step::Done(entry(json!({
+                "correlation_id": correlation_id,
+                "error": error,
+                "notification_id": id,
+                "side_effect_started": true,
+                "signal_type": signal,
+                "state": "failed",
+                "target_session": target,
+            }))))
+        })
+        .collect()
+}
