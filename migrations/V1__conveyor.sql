@@ -47,6 +47,8 @@ CREATE TABLE session_links (
     mcp               INTEGER NOT NULL DEFAULT 0 CHECK (mcp IN (0, 1)),
     -- The only transports to use, best first, e.g. 'app_server,tmux'. None: all that are there.
     transports        TEXT,
+    -- What its thread was started with, as Codex's `thread/start` takes it; needed to restore it.
+    thread_start_json TEXT CHECK (thread_start_json IS NULL OR json_valid(thread_start_json)),
     updated_at        TEXT NOT NULL,
     CHECK (recipe <> 'private_server' OR app_server_socket IS NOT NULL),
     CHECK (app_server_pid IS NULL OR app_server_socket IS NOT NULL)

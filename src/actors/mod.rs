@@ -2,6 +2,7 @@
 //!
 //! Only [`runtime`] and [`guardian`] name concrete actors; everybody else holds a `Recipient`.
 
+mod attend;
 pub mod blocking;
 pub mod calls;
 pub mod dispatcher;

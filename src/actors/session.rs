@@ -8,6 +8,7 @@ use actix::prelude::*;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
+use super::attend::Attendant;
 use super::guardian::Obituary;
 use super::tmux::Terminal;
 use super::transport::{
@@ -82,6 +83,7 @@ pub struct Session {
     _obituary: Obituary,
     hands: Hands,
     turn: Rc<Mutex<()>>,
+    attends: bool,
 }
 
 /// What is needed to reach the session.
@@ -97,12 +99,33 @@ impl Session {
     /// The actor for one registered session.
     pub fn new(obituary: Obituary, session_id: String, store: Store, terminals: Terminals) -> Self {
         let hands = Hands { session_id, store, terminals, connection: Connection::default() };
-        Self { _obituary: obituary, hands, turn: Rc::default() }
+        Self { _obituary: obituary, hands, turn: Rc::default(), attends: false }
     }
 }
 
 impl Actor for Session {
     type Context = Context<Self>;
+}
+
+/// Keeps up with the session for as long as it is active.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct Attend;
+
+impl Handler<Attend> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: Attend, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.attends, true) {
+            return;
+        }
+        let attendant = Attendant {
+            session_id: self.hands.session_id.clone(),
+            store: self.hands.store.clone(),
+            connection: self.hands.connection.clone(),
+        };
+        ctx.spawn(attendant.run().into_actor(self).map(|(), session, _| session.attends = false));
+    }
 }
 
 impl Handler<Deliver> for Session {
@@ -310,6 +333,9 @@ impl Hands {
                 connection: self.connection.clone(),
                 socket: socket.into(),
                 thread_id,
+                thread_start: link
+                    .and_then(|link| link.thread_start.clone())
+                    .and_then(|start| serde_json::from_value(start).ok()),
             })),
             (TransportKind::CodexQueue, remote, Some(thread_id)) => {
                 let codex_home = link.and_then(|link| link.codex_home.as_ref()).map(PathBuf::from);

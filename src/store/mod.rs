@@ -13,6 +13,7 @@ pub mod dispatch;
 pub mod doctor;
 mod error;
 pub mod events;
+pub mod following;
 pub mod heartbeats;
 pub mod manager_config;
 mod open;

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Query, StoreError, row};
 use crate::domain::{Recipe, time::now_iso, transport::TransportKind};
@@ -30,6 +31,8 @@ pub struct Link {
     pub mcp: bool,
     /// The only transports to use; all that are there when empty.
     pub transports: Vec<TransportKind>,
+    /// What its thread was started with, as Codex's `thread/start` takes it.
+    pub thread_start: Option<Value>,
 }
 
 impl Link {
@@ -46,6 +49,7 @@ impl Link {
             pid_started_at: None,
             mcp: false,
             transports: Vec::new(),
+            thread_start: None,
         }
     }
 
@@ -64,6 +68,7 @@ impl Link {
                 .get::<_, Option<String>>(9)?
                 .map(|list| TransportKind::parse_list(&list))
                 .unwrap_or_default(),
+            thread_start: row::optional_json(row, 10)?,
         })
     }
 }
@@ -76,7 +81,7 @@ pub fn find(conn: &Connection, session_id: &str) -> Result<Option<Link>, StoreEr
     Ok(conn
         .prepare_cached(
             "SELECT recipe, tmux_socket, codex_home, codex_version, app_server_socket, app_server_pid,
-                    tui_pid, pid_started_at, mcp, transports
+                    tui_pid, pid_started_at, mcp, transports, thread_start_json
              FROM session_links WHERE session_id = ?1",
         )?
         .query_row([session_id], Link::read)
@@ -91,8 +96,8 @@ pub fn put(conn: &Connection, session_id: &str, link: &Link) -> Result<(), Store
     conn.prepare_cached(
         "INSERT OR REPLACE INTO session_links
             (session_id, recipe, tmux_socket, codex_home, codex_version, app_server_socket, app_server_pid,
-             tui_pid, pid_started_at, mcp, transports, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+             tui_pid, pid_started_at, mcp, transports, thread_start_json, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?
     .execute((
         session_id,
@@ -106,6 +111,7 @@ pub fn put(conn: &Connection, session_id: &str, link: &Link) -> Result<(), Store
         &link.pid_started_at,
         link.mcp,
         (!link.transports.is_empty()).then(|| TransportKind::format_list(&link.transports)),
+        link.thread_start.as_ref().map(Value::to_string),
         now_iso(),
     ))?;
     Ok(())

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::sync::Mutex;
 
 use super::{Letter, NotReady, Sending, Transport};
-use crate::codex::app_server::{AppServer, RpcError, ThreadStatus, TurnStart};
+use crate::codex::app_server::{AppServer, RpcError, ThreadStart, ThreadStatus, TurnStart};
 use crate::domain::transport::TransportKind;
 
 /// Connecting to a live server takes milliseconds; a starved machine may need seconds.
@@ -26,6 +26,9 @@ const TURN_TRIGGER: &str = "conveyor";
 #[derive(Clone, Default)]
 pub struct Connection(Rc<Mutex<Option<(PathBuf, AppServer)>>>);
 
+/// What the app-server says unasked.
+pub type Events = tokio::sync::mpsc::Receiver<crate::codex::app_server::Incoming>;
+
 impl Connection {
     /// The open connection, or a new one.
     ///
@@ -38,11 +41,19 @@ impl Connection {
         {
             return Ok(server.clone());
         }
-        let (server, mut events) = AppServer::connect(socket, CONNECT_DEADLINE).await?;
-        // The reader of the connection stops when nobody takes its events.
-        actix::spawn(async move { while events.recv().await.is_some() {} });
+        let (server, _unheard) = AppServer::connect(socket, CONNECT_DEADLINE).await?;
         *kept = Some((socket.to_owned(), server.clone()));
         Ok(server)
+    }
+
+    /// A new connection that is listened to, and used for everything from now on.
+    ///
+    /// # Errors
+    /// When nobody listens at the socket.
+    pub async fn listen(&self, socket: &std::path::Path) -> Result<(AppServer, Events), RpcError> {
+        let (server, events) = AppServer::connect(socket, CONNECT_DEADLINE).await?;
+        *self.0.lock().await = Some((socket.to_owned(), server.clone()));
+        Ok((server, events))
     }
 
     /// Forgets the connection: it is broken.
@@ -59,6 +70,8 @@ pub struct AppServerTransport {
     pub socket: PathBuf,
     /// The thread to push to.
     pub thread_id: String,
+    /// What the thread was started with, should it have to be loaded again.
+    pub thread_start: Option<ThreadStart>,
 }
 
 impl AppServerTransport {
@@ -91,7 +104,12 @@ impl AppServerTransport {
     }
 
     async fn resume(&self) -> Result<(), RpcError> {
-        self.server().await?.thread_resume(&self.thread_id).await.map(drop)
+        let server = self.server().await?;
+        let thread = match &self.thread_start {
+            Some(settings) => server.thread_restore(&self.thread_id, settings).await,
+            None => server.thread_resume(&self.thread_id).await,
+        };
+        thread.map(drop)
     }
 
     async fn start_turn(&self, letter: &Letter) -> Result<String, RpcError> {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
 /// `thread/start`: what a new thread is like. What is `None` comes from the user's Codex configuration.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadStart {
     /// Where the thread works. Codex does not check that the directory exists.
@@ -28,7 +28,7 @@ pub struct ThreadStart {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_provider: Option<String>,
     /// Codex configuration for this thread alone, e.g. `mcp_servers`.
-    #[serde(skip_serializing_if = "Map::is_empty")]
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub config: Map<String, Value>,
 }
 
