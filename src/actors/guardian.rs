@@ -36,6 +36,8 @@ pub enum ChildId {
     Task(String),
     /// One session, by its id.
     Session(String),
+    /// The tailer of one session, by the session's id.
+    Tailer(String),
 }
 
 /// A child has stopped.
@@ -52,6 +54,13 @@ pub struct ChildDown {
 pub struct Obituary {
     id: ChildId,
     guardian: Recipient<ChildDown>,
+}
+
+impl Obituary {
+    /// The obituary of a child, for its guardian.
+    pub fn new(id: ChildId, guardian: Recipient<ChildDown>) -> Self {
+        Self { id, guardian }
+    }
 }
 
 impl Drop for Obituary {
@@ -92,7 +101,7 @@ impl Guardian {
     }
 
     fn obituary(id: ChildId, ctx: &Context<Self>) -> Obituary {
-        Obituary { id, guardian: ctx.address().recipient() }
+        Obituary::new(id, ctx.address().recipient())
     }
 
     fn task(&mut self, task_id: &str, ctx: &Context<Self>) -> Addr<Task> {
@@ -163,6 +172,7 @@ impl Handler<ChildDown> for Guardian {
         match &down.id {
             ChildId::Task(task_id) => drop(self.tasks.remove(task_id)),
             ChildId::Session(session_id) => drop(self.sessions.remove(session_id)),
+            ChildId::Tailer(_) => {}
             ChildId::Dispatcher => {
                 self.dispatcher = None;
                 if !down.panicked || self.dispatches_as.is_none() {

@@ -7,13 +7,15 @@
 mod reading;
 
 #[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
 
 use super::blocking::blocking;
 use super::hub::Hub;
-use crate::domain::Failure;
+use crate::domain::{Failure, FailureKind};
 use crate::store::rollout::{AppendRollout, Cursor, GetCursor};
 use crate::store::{Store, Topic};
 use reading::{OwnedBatch, Reading};
@@ -35,8 +37,9 @@ pub struct Ingested {
 /// telemetry event even when nothing is new.
 ///
 /// # Errors
-/// `NotFound` or `Refused` for a session that cannot be read; `External` when its rollout is
-/// missing, truncated, replaced or unreadable. What was read before the fault stays.
+/// `NotFound` or `Refused` for a session that cannot be read; `NotFound` when its rollout is
+/// missing, `External` when it is truncated, replaced or unreadable. What was read before the fault
+/// stays.
 pub async fn ingest_session(hub: &Hub, session: &str) -> Result<Ingested, Failure> {
     let cursor = hub.store.read(GetCursor(session.to_owned())).await?;
     let mut pass = Pass::new(&hub.store, cursor, true);
@@ -44,15 +47,17 @@ pub async fn ingest_session(hub: &Hub, session: &str) -> Result<Ingested, Failur
     Ok(pass.ingested)
 }
 
-/// Reads what is new behind `cursor`, and writes nothing when nothing is new. Gives the position
-/// for the next call.
+/// Reads what is new behind `cursor`, and writes nothing when nothing is new: also when the rollout
+/// was not made yet. Gives the position for the next call.
 ///
 /// # Errors
 /// As [`ingest_session`].
 pub async fn catch_up(store: &Store, cursor: Cursor) -> Result<(Ingested, Cursor), Failure> {
     let mut pass = Pass::new(store, cursor, false);
-    pass.read_to_end().await?;
-    Ok((pass.ingested, pass.cursor))
+    match pass.read_to_end().await {
+        Err(failure) if failure.kind != FailureKind::NotFound || pass.cursor.offset > 0 => Err(failure),
+        _ => Ok((pass.ingested, pass.cursor)),
+    }
 }
 
 struct Pass<'a> {

@@ -8,7 +8,7 @@ use crate::codex::rollout::{
     Batch, MetaError, OpenTurn, ParsedLine, ReadError, ReadLimits, RolloutReader, SessionMeta, TurnChange,
     TurnError, TurnSignal, TurnTracker,
 };
-use crate::domain::{Failure, OriginHeader, TurnKey};
+use crate::domain::{Failure, FailureKind, OriginHeader, TurnKey};
 use crate::store::codex_events::NewEvent;
 use crate::store::receipts::Arrival;
 use crate::store::rollout::{Cursor, Meaning, ReadLine};
@@ -156,7 +156,7 @@ fn meta_failure(cursor: &Cursor, error: &MetaError) -> Failure {
 fn read_failure(cursor: &Cursor, error: &ReadError) -> Failure {
     let failure = about(cursor, error);
     match error {
-        ReadError::Missing { .. } => failure
+        ReadError::Missing { .. } => Failure { kind: FailureKind::NotFound, ..failure }
             .hint("Codex makes the file when the session gets its first prompt")
             .hint(format!("if it was moved: `{} --codex-session PATH`", register(cursor))),
         ReadError::NotAFile { .. } => {

@@ -1,105 +1,11 @@
 //! Rollout files, good and bad, read into a real database.
 
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rusqlite::Connection;
-use tempfile::TempDir;
-
+use super::testing::{END, END_B, META, START, World, lines};
 use super::*;
 use crate::codex::rollout::SessionMeta;
-use crate::store::StoreOptions;
-
-const META: &str = r#"{"timestamp":"T","type":"session_meta","payload":{"id":"thread-1"}}"#;
-const START: &str = r#"{"type":"event_msg","payload":{"type":"task_started","turn_id":"a"}}"#;
-const END: &str =
-    r#"{"type":"event_msg","payload":{"type":"task_complete","turn_id":"a","last_agent_message":"done"}}"#;
-const END_B: &str = r#"{"type":"event_msg","payload":{"type":"turn_aborted","turn_id":"b"}}"#;
-
-/// A store with worker `w1`, whose rollout is `rollout`.
-struct World {
-    store: Store,
-    rollout: PathBuf,
-    look: Connection,
-    _dir: TempDir,
-}
-
-impl World {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let database = dir.path().join("w.db");
-        let store = Store::open(&database, StoreOptions { readers: 1, watch: false }).unwrap();
-        let rollout = dir.path().join("w1.jsonl");
-        let look = Connection::open(&database).unwrap();
-        let world = Self { store, rollout, look, _dir: dir };
-        world.register("thread-1");
-        world
-    }
-
-    /// Registers `w1`, for the first time or again.
-    fn register(&self, thread: &str) {
-        self.look
-            .execute(
-                "INSERT INTO sessions (id, name, role, identity_token, codex_session_path, codex_session_id, cwd, registered_at, state)
-                 VALUES ('session-1', 'w1', 'worker', 'token-1', ?1, ?2, '/repo', 'now', 'active')
-                 ON CONFLICT (id) DO UPDATE SET last_ingest_offset = NULL, codex_session_id = ?2",
-                (self.rollout.to_str(), thread),
-            )
-            .unwrap();
-    }
-
-    fn write(&self, text: impl AsRef<[u8]>) {
-        fs::write(&self.rollout, text).unwrap();
-    }
-
-    fn add(&self, text: impl AsRef<[u8]>) {
-        let mut file = fs::OpenOptions::new().append(true).create(true).open(&self.rollout).unwrap();
-        file.write_all(text.as_ref()).unwrap();
-    }
-
-    async fn pass(&self, asked: bool) -> Result<Ingested, Failure> {
-        let cursor = self.store.read(GetCursor("w1".into())).await?;
-        let mut pass = Pass::new(&self.store, cursor, asked);
-        pass.read_to_end().await?;
-        Ok(pass.ingested)
-    }
-
-    async fn ingest(&self) -> Ingested {
-        self.pass(true).await.unwrap()
-    }
-
-    /// Ingests, expecting `(new_events, new_offset, skipped_lines)`.
-    async fn expect(&self, counts: (u64, usize, u64)) {
-        let ingested = self.ingest().await;
-        let found = (ingested.new_events, ingested.new_offset as usize, ingested.skipped_lines);
-        assert_eq!(found, counts);
-    }
-
-    /// Ingests, expecting a failure that says `message`, and nothing changed.
-    async fn expect_failure(&self, message: &str) {
-        let before = self.contents();
-        let failure = self.pass(true).await.unwrap_err();
-        assert!(failure.message.contains(message) && failure.message.contains("w1"), "{failure:?}");
-        assert!(!failure.hints.is_empty(), "{failure:?}");
-        assert_eq!(self.contents(), before);
-    }
-
-    fn contents(&self) -> (i64, i64, Option<i64>) {
-        let sql = "SELECT (SELECT count(*) FROM codex_events), (SELECT count(*) FROM telemetry_events), last_ingest_offset FROM sessions";
-        self.look.query_row(sql, [], |row| row.try_into()).unwrap()
-    }
-
-    fn facts(&self) -> Vec<String> {
-        let sql = "SELECT turn_key || ' ' || outcome || ' ' || COALESCE(error_json ->> '$.message', '') FROM turn_facts ORDER BY id";
-        let mut statement = self.look.prepare(sql).unwrap();
-        statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
-    }
-}
-
-fn lines(lines: &[&str]) -> String {
-    lines.iter().flat_map(|line| [line, "\n"]).collect()
-}
 
 #[actix::test]
 async fn what_is_new_is_read_once() {
