@@ -1,6 +1,7 @@
 //! Where a call is served: by the supervisor, when one is alive for this state root, else by the
 //! same actors inside this process.
 
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
@@ -12,7 +13,7 @@ use crate::actors::paths::Paths;
 use crate::actors::runtime::{Mode, Runtime};
 use crate::actors::wire::{self, Answer, Envelope};
 use crate::actors::{Call, Caller, Request};
-use crate::domain::{Failure, FailureKind};
+use crate::domain::Failure;
 
 /// Serves calls for one invocation of the program.
 pub struct Connection {
@@ -57,32 +58,16 @@ impl Connection {
     /// `None` when no supervisor serves this call.
     fn ask_supervisor(&mut self, request: &Request) -> Result<Option<Result<Value, Failure>>, Failure> {
         let Some(socket) = &mut self.supervisor else { return Ok(None) };
-        let envelope = Envelope {
-            protocol: wire::PROTOCOL,
-            version: wire::VERSION.to_owned(),
-            database: self.paths.database.clone(),
-            caller: self.caller.clone(),
-            request: serde_json::to_value(request).map_err(|error| Failure::internal(error.to_string()))?,
+        let envelope = envelope(&self.paths, &self.caller, request)?;
+        // A supervisor that never got the whole call cannot have acted on it.
+        let answer = match wire::send_blocking(socket, &envelope) {
+            Ok(()) => answered(wire::receive_blocking(socket)),
+            Err(_) => None,
         };
-        if wire::send_blocking(socket, &envelope).is_err() {
-            // It never got the whole call, so it cannot have acted on it.
+        if answer.is_none() {
             self.supervisor = None;
-            return Ok(None);
         }
-        match wire::receive_blocking::<Answer>(socket) {
-            Ok(Answer::Done { reply, .. }) => Ok(Some(Ok(reply))),
-            Ok(Answer::Failed(failure)) => Ok(Some(Err(failure))),
-            Ok(Answer::NotServed { reason }) => {
-                tracing::info!(%reason, "served without the supervisor");
-                self.supervisor = None;
-                Ok(None)
-            }
-            Err(error) => Err(Failure::new(
-                FailureKind::Unknown,
-                format!("the supervisor went away before it answered ({error}); the call may have been carried out"),
-            )
-            .hint("look before repeating it: `conveyor run --status`, then `conveyor commands`")),
-        }
+        Ok(answer)
     }
 
     fn serve_here(&mut self, request: Request) -> Result<Value, Failure> {
@@ -94,6 +79,36 @@ impl Connection {
             return Err(Failure::internal("the embedded runtime has stopped"));
         };
         embedded.system.block_on(runtime.hub().serve(request, self.caller.clone()))
+    }
+}
+
+/// What a supervisor is sent.
+///
+/// # Errors
+/// When the call has no JSON form, which is a defect.
+pub(super) fn envelope(paths: &Paths, caller: &Caller, request: &Request) -> Result<Envelope, Failure> {
+    Ok(Envelope {
+        protocol: wire::PROTOCOL,
+        version: wire::VERSION.to_owned(),
+        database: paths.database.clone(),
+        caller: caller.clone(),
+        request: serde_json::to_value(request).map_err(|error| Failure::internal(error.to_string()))?,
+    })
+}
+
+/// What came back from a supervisor that got the whole call; `None` when it does not serve it.
+pub(super) fn answered(answer: io::Result<Answer>) -> Option<Result<Value, Failure>> {
+    match answer {
+        Ok(Answer::Done { reply, .. }) => Some(Ok(reply)),
+        Ok(Answer::Failed(failure)) => Some(Err(failure)),
+        Ok(Answer::NotServed { reason }) => {
+            tracing::info!(%reason, "served without the supervisor");
+            None
+        }
+        Err(error) => Some(Err(Failure::unknown(format!(
+            "the supervisor went away before it answered ({error}); the call may have been carried out"
+        ))
+        .hint("look before repeating it: `conveyor run --status`, then `conveyor commands`"))),
     }
 }
 

@@ -5,6 +5,7 @@ mod commands;
 mod connection;
 mod dispatch;
 mod json_only;
+mod mcp;
 mod output;
 mod run;
 mod show;
@@ -43,6 +44,7 @@ struct Cli {
 enum Command {
     #[command(flatten)]
     Call(Request),
+    Mcp(mcp::McpArgs),
     Run(run::RunArgs),
 }
 
@@ -109,6 +111,7 @@ fn run(cli: Cli, program: &str) -> Result<u8, Failure> {
             dispatch::run(&mut Connection::open(paths, caller), &args, &mut output)
         }
         Command::Call(request) => call_and_show(&mut Connection::open(paths, caller), request, &mut output),
+        Command::Mcp(args) => mcp::run(&args, paths, caller),
         Command::Run(args) => run::run(&args, &paths, &mut output),
     }
 }

@@ -8,6 +8,7 @@
 mod codex;
 mod database;
 mod harness;
+mod mcp;
 mod support;
 mod tidy;
 mod tmux;

@@ -6,7 +6,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Call, values};
+use super::{Call, ToolKind, values};
 use crate::actors::blocking::blocking;
 use crate::actors::{Caller, Hub};
 use crate::domain::Failure;
@@ -35,6 +35,7 @@ pub struct ClassifyArgs {
 
 impl Call for ClassifyArgs {
     type Reply = Classification;
+    const TOOL: ToolKind = ToolKind::Reads;
 
     async fn serve(self, _: &Hub, caller: &Caller) -> Result<Classification, Failure> {
         let screen = match (self.text, self.file) {

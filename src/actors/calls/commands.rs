@@ -4,7 +4,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Call, values};
+use super::{Call, ToolKind, values};
 use crate::actors::{Caller, Hub};
 use crate::domain::{CommandState, Failure, LoopPolicy, QueuedCommand};
 use crate::store::commands::{Command, Enqueue, Enqueued, ListCommands, QueueOptions, RequestedIteration};
@@ -225,6 +225,7 @@ pub struct CommandsArgs {
 
 impl Call for CommandsArgs {
     type Reply = Vec<Command>;
+    const TOOL: ToolKind = ToolKind::Reads;
 
     async fn serve(self, hub: &Hub, _: &Caller) -> Result<Vec<Command>, Failure> {
         let list = ListCommands {

@@ -6,8 +6,8 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Call;
 use super::sessions::ListedSession;
+use super::{Call, ToolKind};
 use crate::actors::{Caller, Hub};
 use crate::domain::suggestion::{Suggestion, Unbound, suggest};
 use crate::domain::{Failure, Role};
@@ -56,6 +56,7 @@ pub struct DiscoverReply {
 
 impl Call for DiscoverArgs {
     type Reply = DiscoverReply;
+    const TOOL: ToolKind = ToolKind::Reads;
 
     async fn serve(self, hub: &Hub, caller: &Caller) -> Result<DiscoverReply, Failure> {
         let discover = Discover { query: self.query.clone(), all: self.all, limit: self.limit };

@@ -32,6 +32,17 @@ pub enum Place {
     Caller,
 }
 
+/// What a call is among the MCP tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToolKind {
+    /// Not one of them.
+    Hidden,
+    /// It only looks.
+    Reads,
+    /// It may change something.
+    Changes,
+}
+
 /// A request and the only reply it can have.
 pub trait Call: Serialize + DeserializeOwned + Into<Request> + 'static {
     /// What the caller gets.
@@ -39,6 +50,17 @@ pub trait Call: Serialize + DeserializeOwned + Into<Request> + 'static {
 
     /// Whose process serves it.
     const PLACE: Place = Place::Supervisor;
+
+    /// Whether an MCP client is offered it. By default not what acts in its caller's process: that
+    /// would be the MCP server's.
+    const TOOL: ToolKind = match Self::PLACE {
+        Place::Supervisor => ToolKind::Changes,
+        Place::Caller => ToolKind::Hidden,
+    };
+
+    /// Whether it may wait for something to happen. It is abandoned when its caller hangs up, so
+    /// that what comes later does not go to nobody.
+    const WAITS: bool = false;
 
     /// The task (id or name) that this call changes. Calls that change the same task are served
     /// one after the other.
@@ -98,6 +120,13 @@ macro_rules! define_request {
             pub fn place(&self) -> Place {
                 match self {
                     $(Self::$name(_) => <$args as Call>::PLACE,)*
+                }
+            }
+
+            /// Whether it may wait, see [`Call::WAITS`].
+            pub fn waits(&self) -> bool {
+                match self {
+                    $(Self::$name(_) => <$args as Call>::WAITS,)*
                 }
             }
 

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Call;
+use super::{Call, ToolKind};
 use crate::actors::{Caller, Hub};
 use crate::domain::communication::{Communication, Known};
 use crate::domain::{Failure, Role};
@@ -77,6 +77,7 @@ pub fn communication(linked: &LinkedSession, program: &str) -> Communication {
 
 impl Call for SessionsArgs {
     type Reply = Vec<ListedSession>;
+    const TOOL: ToolKind = ToolKind::Reads;
 
     async fn serve(self, hub: &Hub, caller: &Caller) -> Result<Self::Reply, Failure> {
         let state = match self.state.unwrap_or(StateFilter::Active) {

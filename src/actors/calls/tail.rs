@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Call;
+use super::{Call, ToolKind};
 use crate::actors::{Caller, Hub};
 use crate::domain::Failure;
 use crate::store::tail::{ReadTail, RecordTail};
@@ -54,6 +54,7 @@ pub struct TailEvent {
 
 impl Call for TailArgs {
     type Reply = Vec<TailEvent>;
+    const TOOL: ToolKind = ToolKind::Reads;
 
     async fn serve(self, hub: &Hub, _: &Caller) -> Result<Vec<TailEvent>, Failure> {
         let look = ReadTail {
