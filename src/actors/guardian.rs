@@ -6,23 +6,30 @@
 //! what works by itself (the dispatcher, the tailers) is rebuilt with a back-off that grows, and a
 //! limit. A child's state is in the store, so a fresh one goes on where the old one was.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
 
 use actix::prelude::*;
 
 use super::dispatcher::{Dispatcher, MakePass};
+use super::file_watch::{CatchUp, FileWatch};
 use super::hub::gone;
-use super::session::{Deliver, Interrupt, Look, Nudge, Session, Terminals};
+use super::session::{Attend, Deliver, Interrupt, Look, Nudge, Session, Terminals};
+use super::tailer::{Rebind, Tailer, TailerParts};
 use super::task::{ServeInTask, Task};
 use super::tmux::{Terminal, Tmux};
 use crate::domain::Failure;
-use crate::store::Store;
+use crate::store::following::BoundSessions;
+use crate::store::sessions::LinkedSession;
+use crate::store::{Store, Topic};
 use crate::tmux::TmuxServer;
 
 /// Restarts of one child before the guardian gives up on it.
 const MAX_RESTARTS: u32 = 8;
+
+/// The safety net under the file watch and the signals.
+const SWEEP: Duration = Duration::from_secs(5);
 
 /// The wait before the first restart; it doubles each time.
 const FIRST_BACKOFF: Duration = Duration::from_millis(20);
@@ -36,7 +43,7 @@ pub enum ChildId {
     Task(String),
     /// One session, by its id.
     Session(String),
-    /// The tailer of one session, by the session's id.
+    /// The tailer of a session's rollout, by the session's id.
     Tailer(String),
 }
 
@@ -69,6 +76,16 @@ impl Drop for Obituary {
     }
 }
 
+/// The bound sessions, as the store has them now: each is to be tailed and attended to.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Follow {
+    /// The active sessions of live bindings.
+    bound: Vec<LinkedSession>,
+    /// Look at every rollout, whether or not its watch told of a change.
+    sweep: bool,
+}
+
 /// Stops every child; answers when nothing will write any more.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -83,6 +100,8 @@ pub struct Guardian {
     dispatcher: Option<Addr<Dispatcher>>,
     tasks: HashMap<String, Addr<Task>>,
     sessions: HashMap<String, Addr<Session>>,
+    tailers: HashMap<String, (String, Addr<Tailer>)>,
+    files: Option<FileWatch>,
     restarts: HashMap<ChildId, u32>,
 }
 
@@ -96,6 +115,8 @@ impl Guardian {
             dispatcher: None,
             tasks: HashMap::new(),
             sessions: HashMap::new(),
+            tailers: HashMap::new(),
+            files: None,
             restarts: HashMap::new(),
         }
     }
@@ -131,6 +152,31 @@ impl Guardian {
         self.dispatcher.get_or_insert_with(build).clone()
     }
 
+    /// Tails the session's rollout, from a new file when it has moved to one.
+    fn tail(&mut self, bound: &LinkedSession, ctx: &Context<Self>) {
+        let session = &bound.session;
+        let (Some(path), Some(files)) = (&session.codex_session_path, &self.files) else { return };
+        match self.tailers.get_mut(&session.id) {
+            Some((tailed, _)) if tailed == path => {}
+            Some((tailed, tailer)) => {
+                tailed.clone_from(path);
+                let thread_id = session.codex_session_id.clone().unwrap_or_default();
+                // A tailer that is gone is built again with the new path.
+                tailer.do_send(Rebind { path: path.clone(), thread_id });
+            }
+            None => {
+                let tailer = Tailer::new(TailerParts {
+                    obituary: Self::obituary(ChildId::Tailer(session.id.clone()), ctx),
+                    session_id: session.id.clone(),
+                    path: path.clone(),
+                    store: self.store.clone(),
+                    files: files.clone(),
+                });
+                self.tailers.insert(session.id.clone(), (path.clone(), tailer.start()));
+            }
+        }
+    }
+
     /// Whether a child that works by itself may be built again, and after what wait.
     fn back_off(&mut self, id: &ChildId) -> Option<Duration> {
         let restarts = self.restarts.entry(id.clone()).or_default();
@@ -157,7 +203,46 @@ impl Actor for Guardian {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         if self.dispatches_as.is_some() {
+            self.files = Some(FileWatch::start());
             self.dispatcher(ctx);
+            let follow = follow_bound_sessions(self.store.clone(), ctx.address().recipient());
+            ctx.spawn(follow.into_actor(self));
+        }
+    }
+}
+
+/// Tells the guardian which sessions are bound, at once when that changes, and every so often.
+async fn follow_bound_sessions(store: Store, guardian: Recipient<Follow>) {
+    let mut sessions = store.signals().watch(Topic::Sessions);
+    let mut sweep = true;
+    loop {
+        sessions.borrow_and_update();
+        match store.read(BoundSessions).await {
+            Ok(bound) => drop(guardian.send(Follow { bound, sweep }).await),
+            Err(error) => tracing::warn!(%error, "failed to read which sessions are bound; trying again"),
+        }
+        sweep = tokio::time::timeout(SWEEP, sessions.changed()).await.is_err();
+    }
+}
+
+impl Handler<Follow> for Guardian {
+    type Result = ();
+
+    fn handle(&mut self, follow: Follow, ctx: &mut Context<Self>) {
+        let bound: HashSet<&String> = follow.bound.iter().map(|bound| &bound.session.id).collect();
+        self.tailers.retain(|id, _| bound.contains(id));
+        for bound in &follow.bound {
+            self.tail(bound, ctx);
+            if bound.link.is_some() {
+                // Attends already, or hears it the next time.
+                self.session(&bound.session.id, ctx).do_send(Attend);
+            }
+        }
+        if follow.sweep {
+            for (_, tailer) in self.tailers.values() {
+                // One that is gone is built again by the next `Follow`.
+                tailer.do_send(CatchUp);
+            }
         }
     }
 }
@@ -172,7 +257,12 @@ impl Handler<ChildDown> for Guardian {
         match &down.id {
             ChildId::Task(task_id) => drop(self.tasks.remove(task_id)),
             ChildId::Session(session_id) => drop(self.sessions.remove(session_id)),
-            ChildId::Tailer(_) => {}
+            ChildId::Tailer(session_id) => {
+                // One that was let go is not in the list any more, or its successor is.
+                if down.panicked {
+                    self.tailers.remove(session_id);
+                }
+            }
             ChildId::Dispatcher => {
                 self.dispatcher = None;
                 if !down.panicked || self.dispatches_as.is_none() {
@@ -192,6 +282,8 @@ impl Handler<StopAll> for Guardian {
 
     fn handle(&mut self, _: StopAll, ctx: &mut Context<Self>) {
         self.dispatches_as = None;
+        self.files = None;
+        self.tailers.clear();
         self.dispatcher = None;
         self.tasks.clear();
         self.sessions.clear();
