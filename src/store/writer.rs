@@ -8,8 +8,9 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
@@ -17,6 +18,12 @@ use super::{Change, Signals, StoreError, Topic};
 
 /// Changes that share one commit at most. Bounds how long the first of them waits.
 const MAX_BATCH: usize = 512;
+
+/// After a poke the thread looks at once, after this pause, and after twice the pause each time.
+const FIRST_LOOK: Duration = Duration::from_millis(1);
+
+/// The longest pause: together about a second. What takes longer is left to the sweep.
+const LAST_LOOK: Duration = Duration::from_millis(512);
 
 /// The sending half. Cheap to clone; the thread ends when the last clone is gone.
 #[derive(Clone)]
@@ -36,8 +43,14 @@ impl Writer {
     pub(super) fn start(conn: Connection, signals: Signals) -> Result<Self, StoreError> {
         let (queue, jobs) = crossbeam_channel::unbounded();
         let poked = Arc::new(AtomicBool::new(false));
-        let mut thread =
-            WriterThread { data_version: data_version(&conn)?, conn, jobs, signals, poked: poked.clone() };
+        let mut thread = WriterThread {
+            data_version: data_version(&conn)?,
+            conn,
+            jobs,
+            signals,
+            poked: poked.clone(),
+            next_look: None,
+        };
         std::thread::Builder::new().name("store-writer".into()).spawn(move || thread.run()).map_err(
             |error| StoreError::Open {
                 path: "(writer)".into(),
@@ -118,11 +131,13 @@ struct WriterThread {
     signals: Signals,
     poked: Arc<AtomicBool>,
     data_version: i64,
+    /// The pause before the next look for a foreign write that may be on its way.
+    next_look: Option<Duration>,
 }
 
 impl WriterThread {
     fn run(&mut self) {
-        while let Ok(first) = self.jobs.recv() {
+        while let Some(first) = self.next_message() {
             let (batch, closing) = self.take_batch(first);
             if !batch.is_empty() {
                 self.commit(batch);
@@ -136,12 +151,31 @@ impl WriterThread {
         }
     }
 
-    fn take_batch(&self, first: Message) -> (Vec<Box<dyn Job>>, Option<oneshot::Sender<()>>) {
+    /// Waits for a message. The log is written, then synced to the disk, and only then do others see
+    /// the commit: nothing tells of that moment, so after a poke there are some more looks.
+    fn next_message(&mut self) -> Option<Message> {
+        while let Some(pause) = self.next_look {
+            match self.jobs.recv_timeout(pause) {
+                Ok(message) => return Some(message),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.look_for_foreign_writes();
+                    self.next_look = Some(pause * 2).filter(|pause| *pause <= LAST_LOOK);
+                }
+            }
+        }
+        self.jobs.recv().ok()
+    }
+
+    fn take_batch(&mut self, first: Message) -> (Vec<Box<dyn Job>>, Option<oneshot::Sender<()>>) {
         let mut batch = Vec::new();
         for message in std::iter::once(first).chain(self.jobs.try_iter()).take(MAX_BATCH) {
             match message {
                 Message::Job(job) => batch.push(job),
-                Message::LookForForeignWrites => self.poked.store(false, Ordering::Release),
+                Message::LookForForeignWrites => {
+                    self.poked.store(false, Ordering::Release);
+                    self.next_look = Some(FIRST_LOOK);
+                }
                 Message::Close(done) => return (batch, Some(done)),
             }
         }
