@@ -5,6 +5,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use actix::prelude::*;
+use tokio::io::Interest;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::hub::Hub;
@@ -105,7 +106,7 @@ async fn serve_client(mut stream: UnixStream, hub: Hub) {
     }
     // One client may make several calls, one after the other; it ends by hanging up.
     while let Ok(envelope) = wire::receive::<Envelope>(&mut stream).await {
-        let answer = answer(envelope, &hub).await;
+        let Some(answer) = answer(envelope, &hub, &stream).await else { return };
         if let Err(error) = wire::send(&mut stream, &answer).await {
             tracing::debug!(%error, "a client went away before its answer");
             return;
@@ -113,17 +114,30 @@ async fn serve_client(mut stream: UnixStream, hub: Hub) {
     }
 }
 
-async fn answer(envelope: Envelope, hub: &Hub) -> Answer {
+/// `None` when the client hung up on a call that waits: what it waited for stays where it is.
+async fn answer(envelope: Envelope, hub: &Hub, client: &UnixStream) -> Option<Answer> {
     if let Some(reason) = mismatch(&envelope, hub) {
-        return Answer::NotServed { reason };
+        return Some(Answer::NotServed { reason });
     }
-    let reply = match envelope.request() {
-        Ok(request) => hub.serve(request, envelope.caller).await,
-        Err(failure) => Err(failure),
+    let request = match envelope.request() {
+        Ok(request) => request,
+        Err(failure) => return Some(Answer::Failed(failure)),
     };
-    match reply {
-        Ok(reply) => Answer::Done { reply, version: wire::VERSION.to_owned() },
-        Err(failure) => Answer::Failed(failure),
+    let waits = request.waits();
+    tokio::select! {
+        reply = hub.serve(request, envelope.caller) => Some(match reply {
+            Ok(reply) => Answer::Done { reply, version: wire::VERSION.to_owned() },
+            Err(failure) => Answer::Failed(failure),
+        }),
+        () = hung_up(client), if waits => None,
+    }
+}
+
+/// Ends when the client closed its side; never when it sends more instead.
+async fn hung_up(client: &UnixStream) {
+    match client.ready(Interest::READABLE).await {
+        Ok(ready) if !ready.is_read_closed() => std::future::pending().await,
+        _ => {}
     }
 }
 
@@ -138,4 +152,56 @@ fn mismatch(envelope: &Envelope, hub: &Hub) -> Option<String> {
     }
     (envelope.database != hub.paths.database)
         .then(|| format!("the supervisor serves {}", hub.paths.database.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::Caller;
+    use crate::actors::calls::Request;
+    use crate::actors::calls::inbox::{InboxOptions, WorkerInboxArgs};
+    use crate::actors::paths::Paths;
+    use crate::actors::runtime::{Mode, Runtime};
+    use crate::domain::Seconds;
+    use crate::store::testing::TestDb;
+
+    fn envelope(hub: &Hub, request: impl Into<Request>) -> Envelope {
+        Envelope {
+            protocol: wire::PROTOCOL,
+            version: wire::VERSION.to_owned(),
+            database: hub.paths.database.clone(),
+            caller: Caller::default(),
+            request: serde_json::to_value(request.into()).unwrap(),
+        }
+    }
+
+    #[actix::test]
+    async fn whoever_hangs_up_while_waiting_takes_nothing() {
+        let mut db = TestDb::new();
+        let pair = db.pair("t1");
+        let paths = Paths::of(db.path().parent().unwrap(), Some(db.path().to_owned()));
+        let runtime = Runtime::start(paths, Mode::Supervisor { dispatcher_id: "test".into() }).unwrap();
+        let take = |wait| WorkerInboxArgs {
+            task: "t1".into(),
+            options: InboxOptions {
+                consume_next: true,
+                wait,
+                timeout: Seconds::whole(3600),
+                ..InboxOptions::default()
+            },
+        };
+
+        let (near, far) = UnixStream::pair().unwrap();
+        drop(far);
+        assert!(answer(envelope(runtime.hub(), take(true)), runtime.hub(), &near).await.is_none());
+
+        db.deliver(&pair, "for somebody who is there");
+        let (near, _far) = UnixStream::pair().unwrap();
+        let Some(Answer::Done { reply, .. }) =
+            answer(envelope(runtime.hub(), take(true)), runtime.hub(), &near).await
+        else {
+            panic!("no reply")
+        };
+        assert_eq!(reply["consumed"]["payload"]["message"], "for somebody who is there");
+    }
 }

@@ -4,6 +4,7 @@ mod classify;
 mod commands;
 mod connection;
 mod dispatch;
+mod inbox;
 mod json_only;
 mod mcp;
 mod output;

@@ -16,6 +16,7 @@ pub mod events;
 pub mod following;
 pub mod heartbeats;
 pub mod manager_config;
+pub mod notifications;
 mod open;
 mod reader;
 pub mod receipts;
@@ -31,7 +32,7 @@ pub mod tail;
 pub mod tasks;
 pub mod telemetry;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod turn_facts;
 mod watch;
 mod writer;

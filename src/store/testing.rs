@@ -1,6 +1,9 @@
 //! A real database in a directory of its own, with rows in it, for the tests of the stores.
 
+use std::path::{Path, PathBuf};
+
 use rusqlite::Connection;
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::bindings::{self, BoundTask};
@@ -12,20 +15,27 @@ use crate::domain::time::now_iso;
 use crate::domain::{Failure, Role};
 
 /// A database that is deleted with its directory.
-pub(super) struct TestDb {
-    pub(super) conn: Connection,
+pub(crate) struct TestDb {
+    pub(crate) conn: Connection,
+    path: PathBuf,
     _dir: TempDir,
 }
 
 impl TestDb {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let conn = open::writer(&dir.path().join("workerctl.db")).unwrap();
-        Self { conn, _dir: dir }
+        let path = dir.path().join("workerctl.db");
+        let conn = open::writer(&path).unwrap();
+        Self { conn, path, _dir: dir }
+    }
+
+    /// The file, for others to open as well.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Runs a change as the writer does: an error undoes all of it.
-    pub(super) fn write<C: Change>(&mut self, change: C) -> Result<C::Out, StoreError> {
+    pub(crate) fn write<C: Change>(&mut self, change: C) -> Result<C::Out, StoreError> {
         let tx = self.conn.transaction().unwrap();
         let out = change.run(&tx)?;
         tx.commit().unwrap();
@@ -33,22 +43,22 @@ impl TestDb {
     }
 
     /// The refusal of a change that must be refused.
-    pub(super) fn refusal<C: Change<Out: std::fmt::Debug>>(&mut self, change: C) -> Failure {
+    pub(crate) fn refusal<C: Change<Out: std::fmt::Debug>>(&mut self, change: C) -> Failure {
         match self.write(change).unwrap_err() {
             StoreError::Refused(failure) => failure,
             other => panic!("not a refusal: {other}"),
         }
     }
 
-    pub(super) fn read<Q: Query>(&self, query: Q) -> Q::Out {
+    pub(crate) fn read<Q: Query>(&self, query: Q) -> Q::Out {
         query.run(&self.conn).unwrap()
     }
 
-    pub(super) fn task(&mut self, name: &str) -> Task {
+    pub(crate) fn task(&mut self, name: &str) -> Task {
         self.write(CreateTask { name: name.into(), goal: "Ship it".into(), summary: None }).unwrap()
     }
 
-    pub(super) fn session(&self, name: &str, role: Role) -> Session {
+    pub(crate) fn session(&self, name: &str, role: Role) -> Session {
         self.conn
             .execute(
                 "INSERT INTO sessions (id, name, role, identity_token, cwd, registered_at, state)
@@ -60,7 +70,7 @@ impl TestDb {
     }
 
     /// A task with a worker `NAME-w` and a manager `NAME-m` bound to it.
-    pub(super) fn pair(&mut self, task: &str) -> BoundTask {
+    pub(crate) fn pair(&mut self, task: &str) -> BoundTask {
         let task = self.task(task);
         let worker = self.session(&format!("{}-w", task.name), Role::Worker);
         let manager = self.session(&format!("{}-m", task.name), Role::Manager);
@@ -74,19 +84,41 @@ impl TestDb {
         bindings::bound_task(&self.conn, &task.id).unwrap()
     }
 
+    /// A message from the manager to the worker, in the worker's inbox.
+    pub(crate) fn deliver(&self, pair: &BoundTask, message: &str) -> i64 {
+        self.conn
+            .execute(
+                "INSERT INTO routed_notifications (task_id, binding_id, correlation_id, source_session_id,
+                     target_session_id, signal_type, dedupe_key, created_at, delivered_at, state, payload_json,
+                     delivery_mode)
+                 VALUES (?1, ?2, 'c', ?3, ?4, 'nudge_worker', ?5, ?6, ?6, 'delivered', ?7, 'pull_required')",
+                (
+                    &pair.task.id,
+                    &pair.binding.id,
+                    &pair.manager.id,
+                    &pair.worker.id,
+                    new_id("dedupe"),
+                    now_iso(),
+                    json!({ "message": message }).to_string(),
+                ),
+            )
+            .unwrap();
+        self.conn.last_insert_rowid()
+    }
+
     /// The rows of a query with one text column.
-    pub(super) fn texts(&self, sql: &str) -> Vec<String> {
+    pub(crate) fn texts(&self, sql: &str) -> Vec<String> {
         let mut statement = self.conn.prepare(sql).unwrap();
         statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
     }
 
     /// The number that a query of one row and one column gives.
-    pub(super) fn number(&self, sql: &str) -> i64 {
+    pub(crate) fn number(&self, sql: &str) -> i64 {
         self.conn.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
     /// The rows of a query with one JSON column.
-    pub(super) fn jsons(&self, sql: &str) -> Vec<serde_json::Value> {
+    pub(crate) fn jsons(&self, sql: &str) -> Vec<serde_json::Value> {
         self.texts(sql).iter().map(|text| serde_json::from_str(text).unwrap()).collect()
     }
 }

@@ -9,6 +9,7 @@ pub mod classify;
 pub mod commands;
 pub mod discover;
 pub mod dispatch;
+pub mod inbox;
 pub mod ingest;
 pub mod registration;
 pub mod sessions;
@@ -86,6 +87,9 @@ macro_rules! for_each_call {
             EnqueueNudgeWorker(commands::EnqueueNudgeWorkerArgs),
             Discover(discover::DiscoverArgs),
             Dispatch(dispatch::DispatchArgs),
+            ManagerInbox(inbox::ManagerInboxArgs),
+            SessionInbox(inbox::SessionInboxArgs),
+            WorkerInbox(inbox::WorkerInboxArgs),
             Ingest(ingest::IngestArgs),
             RegisterManager(registration::RegisterManagerArgs),
             RegisterWorker(registration::RegisterWorkerArgs),
