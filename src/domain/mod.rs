@@ -6,6 +6,7 @@ pub mod activity;
 pub mod busy_wait;
 pub mod command;
 pub mod communication;
+pub mod criteria;
 pub mod decision;
 pub mod failure;
 pub mod header;

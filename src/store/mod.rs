@@ -3,9 +3,11 @@
 //! All writes of a process go through one writer thread, which drains its queue into one
 //! transaction (group commit); reads run on `query_only` connections beside it.
 
+pub mod acks;
 pub mod bindings;
 pub mod codex_events;
 pub mod commands;
+pub mod criteria;
 pub mod decisions;
 pub mod deliveries;
 pub mod discover;
@@ -14,6 +16,7 @@ pub mod doctor;
 mod error;
 pub mod events;
 pub mod following;
+pub mod handoffs;
 pub mod heartbeats;
 pub mod manager_config;
 pub mod notifications;
