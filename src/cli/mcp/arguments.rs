@@ -34,7 +34,7 @@ pub(super) fn limit_wait(command: &Command, arguments: &mut JsonObject, max_seco
     let default = || Some(timeout.get_default_values().first()?.to_string_lossy().into_owned());
     let asked = given(timeout, arguments).map_or_else(default, |value| Some(text(value)));
     let asked: Option<f64> = asked.and_then(|asked| asked.parse().ok());
-    if asked.is_none_or(|asked| asked > f64::from(max_seconds)) {
+    if asked.is_some_and(|asked| asked > f64::from(max_seconds)) {
         arguments.insert(TIMEOUT.to_owned(), json!(max_seconds));
     }
 }
@@ -107,5 +107,74 @@ fn text(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Number(number) if number.is_f64() => number.as_f64().unwrap_or_default().to_string(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ArgAction::{Append, SetTrue};
+
+    use super::*;
+
+    fn sample() -> Command {
+        let option = |name: &'static str| Arg::new(name).long(name);
+        Command::new("sample")
+            .arg(Arg::new("name").required(true))
+            .arg(Arg::new("text"))
+            .arg(option("dry-run").action(SetTrue))
+            .arg(option("limit"))
+            .arg(option("tag").action(Append))
+            .arg(option("timeout").default_value("30"))
+    }
+
+    fn object(value: Value) -> JsonObject {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn arguments_become_the_words_a_person_would_type() {
+        fn check(arguments: Value, expect: &[&str]) {
+            let words = words(&sample(), &object(arguments.clone())).unwrap();
+            assert_eq!(words, [&["sample"], expect].concat(), "{arguments}");
+        }
+        check(json!({}), &["--"]);
+        check(json!({"name": "-w", "text": "--json"}), &["--", "-w", "--json"]);
+        check(json!({"dry_run": true, "limit": 3}), &["--dry-run", "--limit=3", "--"]);
+        check(json!({"dry_run": false, "limit": null}), &["--"]);
+        check(json!({"limit": 3.0}), &["--limit=3", "--"]);
+        check(json!({"limit": 0.5}), &["--limit=0.5", "--"]);
+        check(json!({"limit": "- a\n=b"}), &["--limit=- a\n=b", "--"]);
+        check(json!({"limit": {"a": [1]}}), &["--limit={\"a\":[1]}", "--"]);
+        check(json!({"limit": [1]}), &["--limit=[1]", "--"]);
+        check(json!({"tag": ["a", "b c"]}), &["--tag=a", "--tag=b c", "--"]);
+        check(json!({"tag": "a"}), &["--tag=a", "--"]);
+    }
+
+    #[test]
+    fn what_no_word_can_stand_for_is_refused() {
+        fn check(arguments: Value, expect: &str) {
+            let failure = words(&sample(), &object(arguments)).unwrap_err();
+            assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::Usage, expect));
+        }
+        check(json!({"dry-run": true}), "argument dry-run does not exist");
+        check(json!({"help": true}), "argument help does not exist");
+        check(json!({"dry_run": "true"}), "dry_run is true or false, not \"true\"");
+        check(json!({"text": "t"}), "text needs name as well");
+    }
+
+    #[test]
+    fn a_wait_stays_within_the_limit() {
+        fn check(timeout: Value, max_seconds: u32, expect: Value) {
+            let mut arguments = object(json!({"timeout": timeout}));
+            limit_wait(&sample(), &mut arguments, max_seconds);
+            assert_eq!(arguments["timeout"], expect);
+        }
+        check(json!(600), 50, json!(50));
+        check(json!(50.5), 50, json!(50));
+        check(json!("600"), 50, json!(50));
+        check(json!(1.5), 50, json!(1.5));
+        check(Value::Null, 50, Value::Null);
+        check(Value::Null, 20, json!(20));
+        check(json!("NaN"), 50, json!("NaN"));
     }
 }

@@ -117,3 +117,40 @@ fn usage(error: &clap::Error) -> Failure {
     let tips = paragraphs.filter_map(|paragraph| Some(paragraph.strip_prefix("tip: ")?.to_owned()));
     tips.fold(failure, Failure::hint)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::FailureKind;
+
+    #[test]
+    fn commands_and_calls_are_in_the_same_order() {
+        let commands = Request::augment_subcommands(Command::new("conveyor"));
+        let traits = traits();
+        assert_eq!(commands.get_subcommands().count(), traits.len());
+        for (command, traits) in commands.get_subcommands().zip(traits) {
+            for arg in command.get_arguments() {
+                let field = schema::field(arg, &traits.types);
+                assert!(field.is_some(), "{} has no field {}", command.get_name(), arg.get_id());
+            }
+        }
+    }
+
+    #[test]
+    fn a_call_of_a_tool_is_what_the_command_line_would_have_made() {
+        let catalogue = Catalogue::new();
+        let request = |tool: &str, arguments: Value| {
+            catalogue.find(tool).unwrap().request(serde_json::from_value(arguments).unwrap(), 50)
+        };
+        let made = request("tail", json!({"name": "w1", "subtype": "task_complete"})).unwrap();
+        let args = json!({"name": "w1", "limit": 50, "subtype": "task_complete", "include_content": false});
+        assert_eq!(serde_json::to_value(made).unwrap(), json!({"call": "tail", "args": args}));
+
+        let failure = request("sessions", json!({"state": "activ"})).unwrap_err();
+        let message = "invalid value 'activ' for '--state <STATE>' [possible values: active, gone, all]";
+        assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::Usage, message));
+        assert_eq!(failure.hints, ["a similar value exists: 'active'"]);
+    }
+}

@@ -43,13 +43,17 @@ pub(super) fn is_flag(arg: &Arg) -> bool {
     !arg.get_action().takes_values()
 }
 
+/// The schema of an argument's field. serde may have renamed it as the command line has.
+pub(super) fn field<'a>(arg: &Arg, types: &'a Value) -> Option<&'a Value> {
+    let fields = &types["properties"];
+    fields.get(name(arg)).or_else(|| fields.get(arg.get_id().as_str()))
+}
+
 fn property(arg: &Arg, types: &Value) -> Value {
     if is_flag(arg) {
         return described(json!({"type": "boolean"}), arg);
     }
-    let fields = &types["properties"];
-    let field = fields.get(name(arg)).or_else(|| fields.get(arg.get_id().as_str()));
-    let mut property = field.map_or_else(|| json!({"type": "string"}), shape);
+    let mut property = field(arg, types).map_or_else(|| json!({"type": "string"}), shape);
     let choices = choices(arg);
     if !choices.is_empty() {
         let choice = json!({"type": "string", "enum": choices});
@@ -96,5 +100,74 @@ fn default(arg: &Arg, property: &Value) -> Option<Value> {
         Some("integer" | "number") => serde_json::from_str(&text).ok(),
         Some("array") => None,
         _ => (!text.is_empty()).then(|| json!(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Args;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// One side
+    #[derive(Clone, Copy, clap::ValueEnum, JsonSchema)]
+    enum Side {
+        /// The one that works
+        WorkerSide,
+        ManagerSide,
+    }
+
+    #[derive(Args, JsonSchema)]
+    struct Flattened {
+        /// How many
+        #[arg(long, default_value_t = 10)]
+        limit: u32,
+    }
+
+    #[derive(Args, JsonSchema)]
+    #[allow(dead_code, reason = "only its schema is used")]
+    struct Sample {
+        task: String,
+        #[arg(default_value = "")]
+        query: String,
+        #[arg(long, required = true)]
+        sides: Vec<Side>,
+        #[arg(long)]
+        side: Option<Side>,
+        #[arg(long = "type")]
+        kind: Option<PathBuf>,
+        #[arg(long)]
+        seconds: Option<f64>,
+        #[arg(long)]
+        dry_run: bool,
+        #[arg(long, hide = true)]
+        secret: bool,
+        #[arg(skip)]
+        own: u64,
+        #[command(flatten)]
+        #[serde(flatten)]
+        flattened: Flattened,
+    }
+
+    #[test]
+    fn the_command_line_and_the_types_make_the_schema() {
+        let command = Sample::augment_args(Command::new("sample"));
+        let expect = json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["task", "sides"],
+            "properties": {
+                "task": {"type": "string"},
+                "query": {"type": "string"},
+                "sides": {"type": "array", "items": {"type": "string", "enum": ["worker-side", "manager-side"]}},
+                "side": {"type": "string", "enum": ["worker-side", "manager-side"]},
+                "type": {"type": "string"},
+                "seconds": {"type": "number"},
+                "dry_run": {"type": "boolean"},
+                "limit": {"type": "integer", "minimum": 0, "default": 10, "description": "How many"},
+            },
+        });
+        assert_eq!(Value::Object(input(&command, &types_of::<Sample>())), expect);
     }
 }

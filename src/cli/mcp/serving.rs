@@ -48,3 +48,88 @@ impl Serving {
         connection::answered(wire::receive(&mut supervisor).await)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::{UnixListener, UnixStream as Blocking};
+    use std::thread::{self, JoinHandle};
+
+    use serde_json::json;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::actors::calls::tasks::TasksArgs;
+    use crate::actors::gateway::private_dir;
+    use crate::actors::wire::{Answer, Envelope};
+    use crate::domain::FailureKind;
+
+    /// A state root whose supervisor is `supervise`, for one client.
+    fn supervised<T: Send + 'static>(
+        supervise: impl FnOnce(Blocking, Envelope) -> T + Send + 'static,
+    ) -> (TempDir, Serving, JoinHandle<T>) {
+        let root = TempDir::with_prefix_in("cv-", "/tmp").unwrap();
+        let paths = Paths::of(root.path(), None);
+        private_dir(&paths.run_dir()).unwrap();
+        let listener = UnixListener::bind(paths.socket()).unwrap();
+        let supervisor = thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            let envelope = wire::receive_blocking(&mut client).unwrap();
+            supervise(client, envelope)
+        });
+        let (embedded, _) = Embedded::start(paths.clone()).unwrap();
+        (root, Serving::new(paths, embedded), supervisor)
+    }
+
+    fn answering(answer: Answer) -> impl FnOnce(Blocking, Envelope) -> Envelope + Send {
+        move |mut client, envelope| {
+            wire::send_blocking(&mut client, &answer).unwrap();
+            envelope
+        }
+    }
+
+    fn tasks() -> Request {
+        TasksArgs { active: true, create: None, goal: None, summary: None }.into()
+    }
+
+    fn caller() -> Caller {
+        Caller { thread_id: Some("thread-1".to_owned()), ..Caller::default() }
+    }
+
+    #[tokio::test]
+    async fn a_supervisor_serves_and_knows_the_caller() {
+        let done = Answer::Done { reply: json!(["from it"]), version: "1".to_owned() };
+        let (_root, serving, supervisor) = supervised(answering(done));
+        assert_eq!(serving.serve(tasks(), caller()).await, Ok(json!(["from it"])));
+        let envelope = supervisor.join().unwrap();
+        assert_eq!(envelope.caller, caller());
+        assert_eq!(envelope.request["call"], "tasks");
+    }
+
+    #[tokio::test]
+    async fn a_supervisor_that_does_not_serve_is_done_without() {
+        let other = Answer::NotServed { reason: "another version".to_owned() };
+        let (_root, serving, _supervisor) = supervised(answering(other));
+        assert_eq!(serving.serve(tasks(), caller()).await, Ok(json!([])));
+    }
+
+    #[tokio::test]
+    async fn a_supervisor_that_goes_leaves_the_outcome_unknown() {
+        let (_root, serving, _supervisor) = supervised(|client, _| drop(client));
+        let failure = serving.serve(tasks(), caller()).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Unknown);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_abandoned_hangs_up() {
+        let (got_it, it_got_it) = tokio::sync::oneshot::channel();
+        let (_root, serving, supervisor) = supervised(|mut client, _| {
+            got_it.send(()).unwrap();
+            wire::receive_blocking::<Envelope>(&mut client).unwrap_err().kind()
+        });
+        tokio::select! {
+            answer = serving.serve(tasks(), caller()) => panic!("answered: {answer:?}"),
+            _ = it_got_it => {}
+        }
+        assert_eq!(supervisor.join().unwrap(), std::io::ErrorKind::UnexpectedEof);
+    }
+}
