@@ -51,6 +51,23 @@ pub(super) fn spawns(file: &Source) -> Vec<usize> {
     lines.map(|(_, pair)| pair[0].line).collect()
 }
 
+/// The only actors' files that may name other actors' types.
+const PARENTS: [&str; 2] = ["src/actors/runtime.rs", "src/actors/guardian.rs"];
+
+/// Addresses of concrete actors where only a `Recipient` is needed.
+pub(super) fn named_actors(file: &Source, test_modules: &TestModules) -> Vec<Finding> {
+    let is_parent = PARENTS.iter().any(|parent| file.path == Path::new(parent));
+    if is_parent || !file.path.starts_with("src/actors") || test_modules.contains(file) {
+        return Vec::new();
+    }
+    let tokens = file.tokens();
+    let addresses = tokens.windows(2).filter(|pair| pair[0].text == "Addr" && pair[1].text == "<");
+    addresses
+        .filter(|pair| !pair[0].in_test)
+        .map(|pair| find(file, pair[0].line, "names a concrete actor"))
+        .collect()
+}
+
 /// Code that is not finished, and tests that do not run.
 pub(super) fn unfinished(file: &Source) -> Vec<Finding> {
     let tokens = file.tokens();
@@ -178,6 +195,16 @@ mod tests {
             &[],
         );
         check(rule, "src/cli/man.rs", "#[cfg(test)] mod tests { use std::process::Command; }", &[]);
+    }
+
+    #[test]
+    fn actors_are_named_by_their_parents_only() {
+        let rule = |file: &Source| named_actors(file, &TestModules::default());
+        check(rule, "src/actors/guardian.rs", "struct A { task: Addr<Task> }", &[]);
+        check(rule, "src/actors/session.rs", "struct A {\n task: Addr<Task> }", &[2]);
+        check(rule, "src/actors/session.rs", "struct A { tell: Recipient<Wake> }", &[]);
+        check(rule, "src/actors/session.rs", "#[cfg(test)] mod tests { fn a() -> Addr<A> {} }", &[]);
+        check(rule, "src/store/mod.rs", "struct A { readers: Addr<Reader> }", &[]);
     }
 
     #[test]

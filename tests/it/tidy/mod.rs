@@ -67,6 +67,13 @@ fn dependencies_point_one_way() {
 }
 
 #[test]
+fn actors_hold_recipients() {
+    let program = source::program();
+    let test_modules = TestModules::of(&program);
+    hold(&program, |file| code::named_actors(file, &test_modules));
+}
+
+#[test]
 fn sql_stands_only_in_the_store() {
     let program = source::program();
     let test_modules = TestModules::of(&program);
