@@ -66,6 +66,19 @@ pub fn live_of_task(conn: &Connection, task_id: &str) -> Result<Option<Binding>,
     live(conn, "task_id", task_id)
 }
 
+/// The newest binding of a task, in whatever state.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn latest_of_task(conn: &Connection, task_id: &str) -> Result<Option<Binding>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM bindings
+         WHERE task_id = ?1 AND worker_session_id IS NOT NULL AND manager_session_id IS NOT NULL
+         ORDER BY rowid DESC LIMIT 1"
+    );
+    Ok(conn.prepare_cached(&sql)?.query_row([task_id], Binding::of).optional()?)
+}
+
 /// The live binding of a session in either role, if any.
 ///
 /// # Errors

@@ -110,14 +110,8 @@ pub fn record(
     cycle_id: Option<i64>,
     payload: Map<String, Value>,
 ) -> Result<ManagerDecision, StoreError> {
-    let created_at = now_iso();
     let payload = Value::Object(payload);
-    conn.prepare_cached(
-        "INSERT INTO manager_decisions (task_id, manager_cycle_id, decision, reason, created_at, payload_json)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?
-    .execute((task_id, cycle_id, decision.as_str(), reason, &created_at, payload.to_string()))?;
-    let id = conn.last_insert_rowid();
+    let id = insert(conn, task_id, decision, reason, cycle_id, &payload)?;
     let facts = json!({ "decision_id": id, "decision": decision, "manager_cycle_id": cycle_id });
     events::record(
         conn,
@@ -143,6 +137,26 @@ pub fn record(
         },
     )?;
     get(conn, task_id, id)
+}
+
+/// Inserts a decision without telling of it: what it is part of does. Gives its row id.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn insert(
+    conn: &Connection,
+    task_id: &str,
+    decision: Decision,
+    reason: &str,
+    cycle_id: Option<i64>,
+    payload: &Value,
+) -> Result<i64, StoreError> {
+    conn.prepare_cached(
+        "INSERT INTO manager_decisions (task_id, manager_cycle_id, decision, reason, created_at, payload_json)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute((task_id, cycle_id, decision.as_str(), reason, now_iso(), payload.to_string()))?;
+    Ok(conn.last_insert_rowid())
 }
 
 fn refuse_foreign_cycle(conn: &Connection, task: &tasks::Task, cycle_id: i64) -> Result<(), StoreError> {

@@ -5,14 +5,17 @@
 
 pub mod acks;
 pub mod bindings;
+pub mod closing;
 pub mod codex_events;
 pub mod commands;
 pub mod criteria;
+pub mod decision_check;
 pub mod decisions;
 pub mod deliveries;
 pub mod discover;
 pub mod dispatch;
 pub mod doctor;
+pub mod epilogue;
 mod error;
 pub mod events;
 pub mod following;
@@ -20,6 +23,7 @@ pub mod handoffs;
 pub mod heartbeats;
 pub mod manager_config;
 pub mod notifications;
+pub mod observations;
 mod open;
 mod reader;
 pub mod receipts;

@@ -2,10 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::telemetry::{self, Actor, Severity, Telemetry};
 use super::{StoreError, row};
-use crate::domain::{Failure, LoopPolicy};
+use crate::domain::{Failure, LoopPolicy, time::now_iso};
 
 /// A row of `runs`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +56,35 @@ pub fn find(conn: &Connection, task_id: &str, reference: &str) -> Result<Option<
          ORDER BY id = ?1 DESC, task_id = ?2 DESC, started_at DESC, rowid DESC LIMIT 1"
     );
     Ok(conn.prepare_cached(&sql)?.query_row([reference, task_id], Run::of).optional()?)
+}
+
+/// Ends the active run of a task, if it has one, and tells of it; gives the run's id.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn end_active(conn: &Connection, task_id: &str, status: &str) -> Result<Option<String>, StoreError> {
+    let run_id: Option<String> = conn
+        .prepare_cached(
+            "UPDATE runs SET status = ?2, ended_at = ?3 WHERE task_id = ?1 AND status = 'active' RETURNING id",
+        )?
+        .query_row((task_id, status, now_iso()), |row| row.get(0))
+        .optional()?;
+    if let Some(run_id) = &run_id {
+        telemetry::emit(
+            conn,
+            &Telemetry {
+                actor: Actor::Workerctl,
+                event_type: "run_finished",
+                severity: Severity::Info,
+                summary: &format!("run {status}"),
+                task_id: Some(task_id),
+                run_id: Some(run_id),
+                correlation: json!({ "run_id": run_id }),
+                attributes: json!({ "status": status }),
+            },
+        )?;
+    }
+    Ok(run_id)
 }
 
 /// The loop policy that a run of this task holds.

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 
 use super::session_links::{self, Link};
-use super::{Query, StoreError};
+use super::{Query, StoreError, row};
 use crate::domain::transport::Reachable;
 use crate::domain::{Failure, Recipe, Role};
 
@@ -49,7 +49,7 @@ impl Session {
         Ok(Self {
             id: row.get(0)?,
             name: row.get(1)?,
-            role: row.get::<_, String>(2)?.parse().unwrap_or(Role::Worker),
+            role: row::word(row, 2)?,
             identity_token: row.get(3)?,
             tmux_session: row.get(4)?,
             tmux_pane_id: row.get(5)?,
@@ -163,7 +163,7 @@ impl Query for GetLinkedSession {
     type Out = LinkedSession;
 
     fn run(self, conn: &Connection) -> Result<LinkedSession, StoreError> {
-        linked(conn, get(conn, &self.0)?)
+        get_linked(conn, &self.0)
     }
 }
 
@@ -174,6 +174,14 @@ impl Query for GetLinkedSession {
 pub fn linked(conn: &Connection, session: Session) -> Result<LinkedSession, StoreError> {
     let link = session_links::find(conn, &session.id)?;
     Ok(LinkedSession { session, link })
+}
+
+/// As [`get`], with the link.
+///
+/// # Errors
+/// `NotFound` when there is no such session.
+pub fn get_linked(conn: &Connection, reference: &str) -> Result<LinkedSession, StoreError> {
+    linked(conn, get(conn, reference)?)
 }
 
 /// The active session that runs a Codex thread.

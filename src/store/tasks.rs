@@ -75,6 +75,19 @@ pub fn get(conn: &Connection, reference: &str) -> Result<Task, StoreError> {
     Err(Failure::unknown_name("task", reference, &names).hint("see what exists: `conveyor tasks`").into())
 }
 
+/// Moves a task to another state.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn set_state(conn: &Connection, task_id: &str, state: &str) -> Result<(), StoreError> {
+    conn.prepare_cached("UPDATE tasks SET state = ?2, updated_at = ?3 WHERE id = ?1")?.execute((
+        task_id,
+        state,
+        now_iso(),
+    ))?;
+    Ok(())
+}
+
 /// The id of the task that a reference names.
 #[derive(Debug)]
 pub struct TaskIdOf(pub String);

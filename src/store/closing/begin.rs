@@ -1,0 +1,333 @@
+//! The first step: may the task be closed, and the record that it is going to be.
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use super::gates::{audit_acks, audit_criteria, audit_epilogue, has_adversarial_proof};
+use super::{AckAudit, CaptureOptions, Closing, CriteriaAudit, EpilogueAudit, Gates, Plan, Report};
+use crate::domain::{Decision, Failure};
+use crate::store::commands::{self, NewCommand, Outcome};
+use crate::store::decision_check::{self, DecisionCheck};
+use crate::store::events::{self, Event};
+use crate::store::manager_config::{FinishRules, finish_rules};
+use crate::store::observations::{self, Observation};
+use crate::store::sessions::{self, LinkedSession};
+use crate::store::tasks::{self, Task};
+use crate::store::telemetry::Severity;
+use crate::store::{Change, StoreError, bindings, decisions};
+
+/// Checks whether a task may be closed, and records that it is going to be.
+#[derive(Debug, Clone)]
+pub struct BeginClosing {
+    /// How.
+    pub closing: Closing,
+    /// The task's name or id.
+    pub task: String,
+    /// Why.
+    pub reason: String,
+    /// What the sessions are told before they end.
+    pub message: Option<String>,
+    /// End the worker's session.
+    pub stop_worker: bool,
+    /// End the manager's session.
+    pub stop_manager: bool,
+    /// The recorded decision that covers this.
+    pub decision_id: Option<i64>,
+    /// Refuse without such a decision.
+    pub strict_decisions: bool,
+    /// What must be well. Only a finish has gates.
+    pub gates: Gates,
+    /// What is captured first.
+    pub capture: CaptureOptions,
+}
+
+impl Change for BeginClosing {
+    /// The inner failure is a refusal that was recorded.
+    type Out = Result<Plan, Failure>;
+
+    fn run(self, tx: &Connection) -> Result<Self::Out, StoreError> {
+        let task = tasks::get(tx, &self.task)?;
+        let followup = self.is_followup(&task)?;
+        if self.gates.adversarial_proof && !has_adversarial_proof(tx, &task.id)? {
+            return Err(no_adversarial_proof(&task).into());
+        }
+        let manager_decision = decision_check::check(tx, &task.id, self.decision_id, &[Decision::Stop])?;
+        if self.strict_decisions && !manager_decision.ok {
+            return Err(no_decision(&task, &manager_decision).into());
+        }
+        let audits = match self.closing {
+            Closing::Finish => Some(self.audit(tx, &task)?),
+            Closing::Stop => None,
+        };
+        let pair = self.pair(tx, &task)?;
+        let mut report = self.report(&task, followup, manager_decision, audits.as_ref(), &pair);
+        report.command_id = self.record_intent(tx, &task, &report)?;
+        if let Some(refusal) = audits.as_ref().and_then(Audits::refusal) {
+            return refuse(tx, &task, &report, refusal).map(Err);
+        }
+        if self.closing == Closing::Finish {
+            (report.final_decision_id, report.final_observation_id) = record_decision(tx, &task, &report)?;
+        }
+        let (worker, manager) = pair;
+        Ok(Ok(Plan {
+            closing: self.closing,
+            task,
+            worker: worker.filter(|_| self.stop_worker),
+            manager: manager.filter(|_| self.stop_manager),
+            report,
+        }))
+    }
+}
+
+/// What was looked at before a finish.
+struct Audits {
+    criteria: CriteriaAudit,
+    acks: AckAudit,
+    epilogue: EpilogueAudit,
+}
+
+/// Why a task is not finished, and at which of the contract's stages that was found.
+struct Refusal {
+    stage: &'static str,
+    failure: Failure,
+}
+
+impl BeginClosing {
+    /// Whether the task is closed already and only its sessions are to be tidied up.
+    fn is_followup(&self, task: &Task) -> Result<bool, Failure> {
+        if task.is_active() {
+            return Ok(false);
+        }
+        let tidies = self.stop_worker || self.stop_manager || self.capture.before_stop;
+        if self.closing == Closing::Finish && tidies {
+            return Ok(true);
+        }
+        Err(Failure::refused(format!("task {} is {} already", task.name, task.state)).hint(format!(
+            "to end its sessions: `conveyor finish-task {} --stop-worker --stop-manager`",
+            task.name
+        )))
+    }
+
+    /// The task's worker and manager: those bound now, else those bound last.
+    fn pair(
+        &self,
+        conn: &Connection,
+        task: &Task,
+    ) -> Result<(Option<LinkedSession>, Option<LinkedSession>), StoreError> {
+        let binding = if task.is_active() {
+            bindings::live_of_task(conn, &task.id)?
+        } else {
+            bindings::latest_of_task(conn, &task.id)?
+        };
+        let Some(binding) = binding else { return Ok((None, None)) };
+        let worker = sessions::get_linked(conn, &binding.worker_session_id)?;
+        let manager = sessions::get_linked(conn, &binding.manager_session_id)?;
+        Ok((Some(worker), Some(manager)))
+    }
+
+    fn audit(&self, conn: &Connection, task: &Task) -> Result<Audits, StoreError> {
+        let FinishRules { epilogues, require_acks } = finish_rules(conn, &task.id)?;
+        Ok(Audits {
+            criteria: audit_criteria(conn, &task.id, self.gates.criteria)?,
+            acks: audit_acks(conn, &task.id, self.gates.acks || require_acks)?,
+            epilogue: audit_epilogue(conn, &task.id, epilogues, self.gates.epilogue)?,
+        })
+    }
+
+    fn report(
+        &self,
+        task: &Task,
+        already_done_followup: bool,
+        manager_decision: DecisionCheck,
+        audits: Option<&Audits>,
+        (worker, manager): &(Option<LinkedSession>, Option<LinkedSession>),
+    ) -> Report {
+        let name = |linked: &Option<LinkedSession>| linked.as_ref().map(|linked| linked.session.name.clone());
+        Report {
+            already_done_followup,
+            command_id: String::new(),
+            final_ack_audit: audits.map(|audits| audits.acks.clone()),
+            final_audit: audits.map(|audits| audits.criteria.clone()),
+            final_decision_id: None,
+            final_epilogue_audit: audits.map(|audits| audits.epilogue.clone()),
+            final_observation_id: None,
+            finish: self.closing == Closing::Finish,
+            killed_manager: false,
+            killed_worker: false,
+            manager_decision,
+            manager_session: name(manager),
+            pre_stop_transcript_captures: Vec::new(),
+            reason: self.reason.clone(),
+            stop_manager: self.stop_manager,
+            stop_worker: self.stop_worker,
+            task: task.name.clone(),
+            worker: name(worker),
+            worker_session: name(worker),
+        }
+    }
+
+    fn record_intent(&self, conn: &Connection, task: &Task, report: &Report) -> Result<String, StoreError> {
+        let command = NewCommand {
+            command_type: self.closing.as_str(),
+            task_id: Some(&task.id),
+            correlation_id: None,
+            idempotency_key: None,
+            required_permission: None,
+            payload: self.payload(report),
+        };
+        let command_id = commands::insert(conn, command)?.id;
+        commands::attempt(conn, &command_id)?;
+        let intent = json!({
+            "already_done_followup": report.already_done_followup,
+            "manager_session": report.manager_session,
+            "reason": report.reason,
+            "stop_manager": report.stop_manager,
+            "stop_worker": report.stop_worker,
+            "task": report.task,
+            "worker_session": report.worker_session,
+        });
+        tell(conn, &task.id, &command_id, &format!("{}_intent", self.closing), intent)?;
+        if let Some(audit) = &report.final_audit {
+            tell(conn, &task.id, &command_id, &format!("{}_criteria_audit", self.closing), json!(audit))?;
+        }
+        Ok(command_id)
+    }
+
+    fn payload(&self, report: &Report) -> Value {
+        let mut payload = json!({
+            "already_done_followup": report.already_done_followup,
+            "capture_transcript_before_stop": self.capture.before_stop,
+            "capture_transcript_lines": self.capture.lines,
+            "capture_transcript_mode": self.capture.mode,
+            "finish": report.finish,
+            "manager_decision": report.manager_decision,
+            "manager_session": report.manager_session,
+            "message": self.message,
+            "reason": report.reason,
+            "stop_manager": report.stop_manager,
+            "stop_worker": report.stop_worker,
+            "task": report.task,
+            "worker": report.worker,
+            "worker_session": report.worker_session,
+        });
+        if report.finish {
+            payload["final_ack_audit"] = json!(report.final_ack_audit);
+            payload["final_audit"] = json!(report.final_audit);
+            payload["final_epilogue_audit"] = json!(report.final_epilogue_audit);
+        }
+        payload
+    }
+}
+
+impl Audits {
+    /// The first gate that is closed, in the contract's order.
+    fn refusal(&self) -> Option<Refusal> {
+        if self.criteria.require_criteria_audit && !self.criteria.open_criteria.is_empty() {
+            let ids: Vec<String> =
+                self.criteria.open_criteria.iter().map(|criterion| criterion.id.to_string()).collect();
+            return Some(Refusal {
+                stage: "final_criteria_audit",
+                failure: Failure::refused(format!("accepted criteria are not satisfied: {}", ids.join(", ")))
+                    .hint("show that each holds, or leave it for later: `conveyor criteria TASK --satisfy ID` or `--defer ID`"),
+            });
+        }
+        if self.acks.require_acks && !self.acks.ok {
+            let missing: Vec<&str> = self.acks.missing.iter().map(|role| role.as_str()).collect();
+            return Some(Refusal {
+                stage: "final_ack_audit",
+                failure: Failure::refused(format!("no acknowledgement from: {}", missing.join(", ")))
+                    .hint("give it: `conveyor worker-ack TASK --from-stdin`, `conveyor manager-ack TASK --from-stdin`"),
+            });
+        }
+        if self.epilogue.require_epilogue && !self.epilogue.ok {
+            let steps = self.epilogue.missing_or_incomplete.join(", ");
+            return Some(Refusal {
+                stage: "final_epilogue_audit",
+                failure: Failure::refused(format!("epilogue steps have not succeeded: {steps}"))
+                    .hint("run each: `conveyor epilogue TASK --step STEP`"),
+            });
+        }
+        None
+    }
+}
+
+fn no_adversarial_proof(task: &Task) -> Failure {
+    Failure::refused(format!("task {} was not finished: nobody tried to disprove its work", task.name)).hint(
+        format!(
+            "record an attempt: `conveyor criteria {} --add --criterion TEXT --source final_audit --status satisfied \
+             --evidence-json '{{\"evidence_type\":\"adversarial_check\",\"failure_mode\":…,\"check\":…,\"result\":…}}'`",
+            task.name
+        ),
+    )
+}
+
+fn no_decision(task: &Task, check: &DecisionCheck) -> Failure {
+    let doubts: Vec<&str> = check.warnings.iter().map(|doubt| doubt.as_str()).collect();
+    Failure::refused(format!(
+        "task {} was not closed: no decision covers it ({})",
+        task.name,
+        doubts.join(", ")
+    ))
+    .hint(format!(
+        "record one and name its id: `conveyor record-decision {} stop --reason WHY`, then --decision-id ID",
+        task.name
+    ))
+}
+
+fn refuse(
+    conn: &Connection,
+    task: &Task,
+    report: &Report,
+    Refusal { stage, failure }: Refusal,
+) -> Result<Failure, StoreError> {
+    let message = format!("task {} was not finished: {}", task.name, failure.message);
+    let mut result = json!(report);
+    result["error"] = json!(message);
+    result["expected_failure"] = json!(true);
+    result["failure_stage"] = json!(stage);
+    tell(conn, &task.id, &report.command_id, "finish_task_failed", result.clone())?;
+    commands::settle(conn, &report.command_id, &Outcome::Failed { error: message.clone(), result })?;
+    Ok(Failure { message, ..failure })
+}
+
+fn record_decision(
+    conn: &Connection,
+    task: &Task,
+    report: &Report,
+) -> Result<(Option<i64>, Option<i64>), StoreError> {
+    let payload = json!({ "command_id": report.command_id, "source": "finish_task" });
+    let decision_id = decisions::insert(conn, &task.id, Decision::Stop, &report.reason, None, &payload)?;
+    let observation_id = observations::record(
+        conn,
+        &Observation {
+            task_id: &task.id,
+            command_id: Some(&report.command_id),
+            role: "manager",
+            kind: "decision",
+            severity: Severity::Info,
+            message: &format!("the manager decided to stop: {}", report.reason),
+            payload: json!({ "decision": "stop", "decision_id": decision_id, "source": "finish_task" }),
+        },
+    )?;
+    Ok((Some(decision_id), Some(observation_id)))
+}
+
+/// Appends an event of a closing to the audit log.
+pub(super) fn tell(
+    conn: &Connection,
+    task_id: &str,
+    command_id: &str,
+    event_type: &str,
+    payload: Value,
+) -> Result<(), StoreError> {
+    let event = Event {
+        actor: "workerctl",
+        event_type,
+        task_id: Some(task_id),
+        command_id: Some(command_id),
+        correlation_id: None,
+        payload,
+    };
+    events::record(conn, &event)?;
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! The last step: what came of it.
+
+use rusqlite::Connection;
+use serde_json::json;
+
+use super::begin::tell;
+use super::{Plan, Report};
+use crate::domain::Failure;
+use crate::store::commands::{self, Outcome};
+use crate::store::telemetry::{self, Actor, Severity, Telemetry};
+use crate::store::{Change, StoreError, Topic, bindings, runs, sessions, tasks};
+
+/// Which of the two sessions were running and have been ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EndedSessions {
+    /// The worker's.
+    pub worker: bool,
+    /// The manager's.
+    pub manager: bool,
+}
+
+/// Closes the task: its sessions have been ended, as far as they were to be.
+#[derive(Debug)]
+pub struct CompleteClosing {
+    /// The recorded intent.
+    pub plan: Plan,
+    /// What was ended.
+    pub ended: EndedSessions,
+}
+
+impl Change for CompleteClosing {
+    type Out = Report;
+    const TOUCHES: &'static [Topic] = &[Topic::Sessions, Topic::Work];
+
+    fn run(self, tx: &Connection) -> Result<Report, StoreError> {
+        let Self { plan, ended } = self;
+        let report = with_ended(tx, &plan, ended)?;
+        let run_status = plan.closing.run_status();
+        let mut run_id = None;
+        if !report.already_done_followup {
+            tasks::set_state(tx, &plan.task.id, "done")?;
+            bindings::end_of_task(tx, &plan.task.id)?;
+            run_id = runs::end_active(tx, &plan.task.id, run_status)?;
+        }
+        let event_type = format!("{}_succeeded", plan.closing);
+        tell(tx, &plan.task.id, &report.command_id, &event_type, json!(report))?;
+        commands::settle(tx, &report.command_id, &Outcome::Succeeded(json!(report)))?;
+        telemetry::emit(
+            tx,
+            &Telemetry {
+                actor: Actor::Workerctl,
+                event_type: plan.closing.telemetry_type(),
+                severity: Severity::Info,
+                summary: &format!("task {} {run_status}", plan.task.name),
+                task_id: Some(&plan.task.id),
+                run_id: run_id.as_deref(),
+                correlation: json!({ "command_id": report.command_id }),
+                attributes: json!({
+                    "already_done_followup": report.already_done_followup,
+                    "killed_manager": report.killed_manager,
+                    "killed_worker": report.killed_worker,
+                    "reason": report.reason,
+                    "run_status": run_status,
+                    "stop_manager": report.stop_manager,
+                    "stop_worker": report.stop_worker,
+                }),
+            },
+        )?;
+        Ok(report)
+    }
+}
+
+/// Records that a session could not be ended. The task stays as it is.
+#[derive(Debug)]
+pub struct FailClosing {
+    /// The recorded intent.
+    pub plan: Plan,
+    /// What was ended all the same.
+    pub ended: EndedSessions,
+    /// Why it failed.
+    pub failure: Failure,
+}
+
+impl Change for FailClosing {
+    /// The failure, told of the task.
+    type Out = Failure;
+    const TOUCHES: &'static [Topic] = &[Topic::Sessions];
+
+    fn run(self, tx: &Connection) -> Result<Failure, StoreError> {
+        let Self { plan, ended, failure } = self;
+        let report = with_ended(tx, &plan, ended)?;
+        let message = format!("task {} was left as it is: {}", plan.task.name, failure.message);
+        let mut result = json!(report);
+        result["error"] = json!(message);
+        result["expected_failure"] = json!(false);
+        result["failure_stage"] = json!("live_lifecycle_side_effects");
+        let event_type = format!("{}_failed", plan.closing);
+        tell(tx, &plan.task.id, &report.command_id, &event_type, result.clone())?;
+        commands::settle(tx, &report.command_id, &Outcome::Failed { error: message.clone(), result })?;
+        Ok(Failure { message, ..failure })
+    }
+}
+
+/// Marks what was ended as gone, in the store and in the report.
+fn with_ended(conn: &Connection, plan: &Plan, ended: EndedSessions) -> Result<Report, StoreError> {
+    for (session, ended) in [(&plan.worker, ended.worker), (&plan.manager, ended.manager)] {
+        if let Some(linked) = session.as_ref().filter(|_| ended) {
+            sessions::set_gone(conn, &linked.session.id)?;
+        }
+    }
+    Ok(Report { killed_worker: ended.worker, killed_manager: ended.manager, ..plan.report.clone() })
+}
