@@ -13,6 +13,7 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use super::dispatcher::{Dispatcher, MakePass};
+use super::ending::End;
 use super::file_watch::{CatchUp, FileWatch};
 use super::hub::gone;
 use super::session::{Attend, Deliver, Interrupt, Look, Nudge, Session, Terminals};
@@ -327,4 +328,5 @@ hand_on_to_session! {
     Look, |look| &look.session_id;
     Nudge, |nudge| &nudge.session_id;
     Interrupt, |interrupt| &interrupt.session_id;
+    End, |end| &end.session_id;
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::calls::Request;
 use super::dispatcher::MakePass;
+use super::ending::End;
 use super::paths::Paths;
 use super::session::{Interrupt, Look, Nudge};
 use super::task::ServeInTask;
@@ -50,6 +51,8 @@ pub struct Hub {
     pub nudge: Recipient<Nudge>,
     /// Interrupts a session.
     pub interrupt: Recipient<Interrupt>,
+    /// Ends a session.
+    pub end: Recipient<End>,
 }
 
 impl Hub {

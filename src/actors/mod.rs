@@ -6,6 +6,7 @@ mod attend;
 pub mod blocking;
 pub mod calls;
 pub mod dispatcher;
+pub mod ending;
 pub mod file_watch;
 pub mod gateway;
 pub mod guardian;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::attend::Attendant;
+use super::ending::{End, end};
 use super::guardian::Obituary;
 use super::tmux::Terminal;
 use super::transport::{
@@ -173,6 +174,18 @@ impl Handler<Interrupt> for Session {
     }
 }
 
+impl Handler<End> for Session {
+    type Result = ResponseFuture<Result<bool, Failure>>;
+
+    fn handle(&mut self, _: End, _: &mut Context<Self>) -> Self::Result {
+        let (hands, turn) = (self.hands.clone(), self.turn.clone());
+        Box::pin(async move {
+            let _turn = turn.lock().await;
+            hands.end().await
+        })
+    }
+}
+
 impl Hands {
     async fn linked(&self) -> Result<LinkedSession, Failure> {
         Ok(self.store.read(GetLinkedSession(self.session_id.clone())).await?)
@@ -191,7 +204,16 @@ impl Hands {
                 .hint("it is reached through its mailbox: `conveyor session-inbox`"));
         };
         let target = Target::stored(tmux_session, session.tmux_pane_id.as_deref()).map_err(Failure::from)?;
-        Ok(((self.terminals)(linked.link.as_ref().and_then(|link| link.tmux_socket.as_deref())), target))
+        Ok((self.terminal(linked), target))
+    }
+
+    fn terminal(&self, linked: &LinkedSession) -> Terminal {
+        (self.terminals)(linked.link.as_ref().and_then(|link| link.tmux_socket.as_deref()))
+    }
+
+    async fn end(&self) -> Result<bool, Failure> {
+        let linked = self.linked().await?;
+        end(&linked, &self.terminal(&linked)).await
     }
 
     async fn deliver(&self, push: Push) -> Result<Entry, Failure> {

@@ -14,6 +14,7 @@ use crate::actors::runtime::{Mode, Runtime};
 use crate::actors::wire::{self, Answer, Envelope};
 use crate::actors::{Call, Caller, Request};
 use crate::domain::Failure;
+use crate::tmux::TmuxServer;
 
 /// Serves calls for one invocation of the program.
 pub struct Connection {
@@ -145,7 +146,7 @@ pub fn caller(program: &str) -> Result<Caller, Failure> {
         codex_home: variable("CODEX_HOME")
             .map(PathBuf::from)
             .or_else(|| home.map(|home| home.join(".codex"))),
-        tmux_socket: None,
+        tmux_socket: Some(TmuxServer::resolve(|name| std::env::var_os(name)).socket().to_owned()),
         program: program.to_owned(),
     })
 }

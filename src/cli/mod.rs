@@ -10,6 +10,7 @@ mod mcp;
 mod output;
 mod run;
 mod show;
+mod stop;
 mod tasks;
 
 use std::ffi::OsString;

@@ -35,6 +35,7 @@ pub mod schema;
 pub mod session_links;
 pub mod sessions;
 mod signals;
+pub mod stopping;
 pub mod tail;
 pub mod tasks;
 pub mod telemetry;

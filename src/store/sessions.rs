@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 
 use super::session_links::{self, Link};
-use super::{Query, StoreError, row};
+use super::{Change, Query, StoreError, Topic, row};
 use crate::domain::transport::Reachable;
 use crate::domain::{Failure, Recipe, Role};
 
@@ -103,6 +103,19 @@ pub fn get(conn: &Connection, reference: &str) -> Result<Session, StoreError> {
 pub fn set_gone(conn: &Connection, id: &str) -> Result<(), StoreError> {
     conn.prepare_cached("UPDATE sessions SET state = 'gone' WHERE id = ?1")?.execute([id])?;
     Ok(())
+}
+
+/// Marks the session with this id gone.
+#[derive(Debug)]
+pub struct MarkGone(pub String);
+
+impl Change for MarkGone {
+    type Out = ();
+    const TOUCHES: &'static [Topic] = &[Topic::Sessions];
+
+    fn run(self, tx: &Connection) -> Result<(), StoreError> {
+        set_gone(tx, &self.0)
+    }
 }
 
 /// One session by name or id.

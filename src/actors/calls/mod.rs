@@ -6,6 +6,7 @@
 pub mod act;
 pub mod bindings;
 pub mod classify;
+pub mod closing;
 pub mod commands;
 pub mod discover;
 pub mod dispatch;
@@ -13,6 +14,7 @@ pub mod inbox;
 pub mod ingest;
 pub mod registration;
 pub mod sessions;
+pub mod stop;
 pub mod tail;
 pub mod tasks;
 pub mod values;
@@ -78,9 +80,13 @@ pub trait Call: Serialize + DeserializeOwned + Into<Request> + 'static {
 macro_rules! for_each_call {
     ($with:ident) => {
         $with! {
+            SessionInterrupt(act::SessionInterruptArgs),
+            SessionNudge(act::SessionNudgeArgs),
             Bind(bindings::BindArgs),
-            Classify(classify::ClassifyArgs),
             Unbind(bindings::UnbindArgs),
+            Classify(classify::ClassifyArgs),
+            FinishTask(closing::FinishTaskArgs),
+            StopTask(closing::StopTaskArgs),
             Commands(commands::CommandsArgs),
             EnqueueContinueIteration(commands::EnqueueContinueIterationArgs),
             EnqueueNotifyManager(commands::EnqueueNotifyManagerArgs),
@@ -95,9 +101,8 @@ macro_rules! for_each_call {
             RegisterWorker(registration::RegisterWorkerArgs),
             Deregister(sessions::DeregisterArgs),
             Sessions(sessions::SessionsArgs),
+            Stop(stop::StopArgs),
             Tail(tail::TailArgs),
-            SessionInterrupt(act::SessionInterruptArgs),
-            SessionNudge(act::SessionNudgeArgs),
             Tasks(tasks::TasksArgs),
         }
     };

@@ -1,0 +1,210 @@
+//! Closing tasks: finish and stop.
+
+use clap::Args;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Call, values};
+use crate::actors::ending::{End, can_end};
+use crate::actors::hub::ask;
+use crate::actors::session::Nudge;
+use crate::actors::{Caller, Hub};
+use crate::domain::{Failure, Role};
+use crate::store::closing::{
+    BeginClosing, CaptureOptions, Closing, CompleteClosing, EndedSessions, FailClosing, Gates, Plan, Report,
+};
+use crate::store::sessions::{LinkedSession, MarkGone};
+
+/// Mark a task done
+///
+/// Its binding ends and its active run is finished. The sessions stay open for review unless they
+/// are to be stopped; on a task that is done already this only tidies up its sessions.
+#[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
+pub struct FinishTaskArgs {
+    /// The task, by name or id
+    pub task: String,
+    /// Why it is done
+    #[arg(long, default_value = "the manager judged that the work is done", value_parser = values::text, allow_hyphen_values = true)]
+    #[serde(default = "finish_reason")]
+    pub reason: String,
+    /// End the worker's session
+    #[arg(long)]
+    #[serde(default)]
+    pub stop_worker: bool,
+    /// End the manager's session
+    #[arg(long)]
+    #[serde(default)]
+    pub stop_manager: bool,
+    /// What the sessions that are to end are told first
+    #[arg(long, value_name = "TEXT", value_parser = values::text, allow_hyphen_values = true)]
+    pub message: Option<String>,
+    /// The recorded decision that covers this
+    #[arg(long, value_name = "ID")]
+    pub decision_id: Option<i64>,
+    /// Refuse without a fresh decision to stop
+    #[arg(long)]
+    #[serde(default)]
+    pub strict_decisions: bool,
+    /// Refuse while an accepted criterion is not satisfied
+    #[arg(long)]
+    #[serde(default)]
+    pub require_criteria_audit: bool,
+    /// Refuse unless worker and manager have acknowledged the contract
+    #[arg(long)]
+    #[serde(default)]
+    pub require_acks: bool,
+    /// Refuse unless every configured epilogue step has succeeded
+    #[arg(long)]
+    #[serde(default)]
+    pub require_epilogue: bool,
+    /// Refuse unless somebody tried to disprove the work, in vain
+    #[arg(long)]
+    #[serde(default)]
+    pub require_adversarial_proof: bool,
+}
+
+fn finish_reason() -> String {
+    "the manager judged that the work is done".to_owned()
+}
+
+impl Call for FinishTaskArgs {
+    type Reply = Report;
+
+    fn changes_task(&self) -> Option<&str> {
+        Some(&self.task)
+    }
+
+    async fn serve(self, hub: &Hub, caller: &Caller) -> Result<Report, Failure> {
+        let begin = BeginClosing {
+            closing: Closing::Finish,
+            task: self.task,
+            reason: self.reason,
+            message: self.message,
+            stop_worker: self.stop_worker,
+            stop_manager: self.stop_manager,
+            decision_id: self.decision_id,
+            strict_decisions: self.strict_decisions,
+            gates: Gates {
+                criteria: self.require_criteria_audit,
+                acks: self.require_acks,
+                epilogue: self.require_epilogue,
+                adversarial_proof: self.require_adversarial_proof,
+            },
+            capture: CaptureOptions { before_stop: false, lines: 200, mode: "segment".to_owned() },
+        };
+        close(begin, hub, caller).await
+    }
+}
+
+/// Give a task up and end its manager's session
+#[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
+pub struct StopTaskArgs {
+    /// The task, by name or id
+    pub task: String,
+    /// Why it is given up
+    #[arg(long, default_value = "the task was stopped before its work was done", value_parser = values::text, allow_hyphen_values = true)]
+    #[serde(default = "stop_reason")]
+    pub reason: String,
+    /// End the worker's session too
+    #[arg(long)]
+    #[serde(default)]
+    pub stop_worker: bool,
+    /// What the sessions that are to end are told first
+    #[arg(long, value_name = "TEXT", value_parser = values::text, allow_hyphen_values = true)]
+    pub message: Option<String>,
+    /// The recorded decision that covers this
+    #[arg(long, value_name = "ID")]
+    pub decision_id: Option<i64>,
+    /// Refuse without a fresh decision to stop
+    #[arg(long)]
+    #[serde(default)]
+    pub strict_decisions: bool,
+}
+
+fn stop_reason() -> String {
+    "the task was stopped before its work was done".to_owned()
+}
+
+impl Call for StopTaskArgs {
+    type Reply = Report;
+
+    fn changes_task(&self) -> Option<&str> {
+        Some(&self.task)
+    }
+
+    async fn serve(self, hub: &Hub, caller: &Caller) -> Result<Report, Failure> {
+        let begin = BeginClosing {
+            closing: Closing::Stop,
+            task: self.task,
+            reason: self.reason,
+            message: self.message,
+            stop_worker: self.stop_worker,
+            stop_manager: true,
+            decision_id: self.decision_id,
+            strict_decisions: self.strict_decisions,
+            gates: Gates::default(),
+            capture: CaptureOptions { before_stop: false, lines: 200, mode: "segment".to_owned() },
+        };
+        close(begin, hub, caller).await
+    }
+}
+
+async fn close(begin: BeginClosing, hub: &Hub, caller: &Caller) -> Result<Report, Failure> {
+    let message = begin.message.clone();
+    let plan = hub.store.write(begin).await??;
+    let own =
+        [&plan.worker, &plan.manager].into_iter().flatten().find(|linked| is_own(linked, caller)).cloned();
+    let mut ended = EndedSessions::default();
+    if let Err(failure) = end_others(&plan, message.as_deref(), &mut ended, hub, caller).await {
+        return Err(hub.store.write(FailClosing { plan, ended, failure }).await?);
+    }
+    let mut report = hub.store.write(CompleteClosing { plan, ended }).await?;
+    if let Some(own) = own {
+        // Nothing after this is certain to be carried out: this process may end with its session.
+        let ended = ask(&hub.end, End { session_id: own.session.id.clone() }, "session's actor").await?;
+        if ended {
+            hub.store.write(MarkGone(own.session.id)).await?;
+        }
+        match own.session.role {
+            Role::Worker => report.killed_worker = ended,
+            Role::Manager => report.killed_manager = ended,
+        }
+    }
+    Ok(report)
+}
+
+/// Whether the caller runs inside the session. It is ended last, after everything is on record.
+fn is_own(linked: &LinkedSession, caller: &Caller) -> bool {
+    caller.thread_id.is_some() && linked.session.codex_session_id == caller.thread_id
+}
+
+async fn end_others(
+    plan: &Plan,
+    message: Option<&str>,
+    ended: &mut EndedSessions,
+    hub: &Hub,
+    caller: &Caller,
+) -> Result<(), Failure> {
+    for (session, ended) in [(&plan.worker, &mut ended.worker), (&plan.manager, &mut ended.manager)] {
+        if let Some(linked) = session.as_ref().filter(|linked| can_end(linked) && !is_own(linked, caller)) {
+            if let Some(message) = message {
+                tell(linked, message, hub, caller).await;
+            }
+            let end = End { session_id: linked.session.id.clone() };
+            *ended = ask(&hub.end, end, "session's actor").await?;
+        }
+    }
+    Ok(())
+}
+
+/// A session that cannot be told is ended all the same.
+pub(super) async fn tell(linked: &LinkedSession, message: &str, hub: &Hub, caller: &Caller) {
+    let nudge = Nudge {
+        session_id: linked.session.id.clone(),
+        text: message.to_owned(),
+        from_thread: caller.thread_id.clone(),
+    };
+    if let Err(failure) = ask(&hub.nudge, nudge, "session's actor").await {
+        tracing::warn!(%failure, session = linked.session.name, "a session was not told that it ends");
+    }
+}
