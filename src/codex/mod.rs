@@ -12,6 +12,7 @@ mod process;
 pub mod queue;
 pub mod rollout;
 pub mod settings;
+pub mod stand_in;
 pub mod version;
 
 pub use process::RunError;

@@ -7,6 +7,7 @@ use crate::support::rollout::Rollout;
 use crate::support::run::Run;
 use crate::support::wait::PATIENCE;
 use crate::support::{Script, Terminal, World, wait_for};
+use conveyor::codex::rollout::RanCommand;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -88,7 +89,11 @@ fn shapes(path: &Path) -> Shapes {
 
 /// What a real session writes in a turn that succeeds, one that fails and one that is interrupted.
 fn real_shapes() -> Shapes {
-    let world = World::with_codex(Script::new().on("boom", [fail(400)]).on("stuck", [say("hm"), hang()]));
+    let script = Script::new()
+        .on("boom", [fail(400)])
+        .on("stuck", [say("hm"), hang()])
+        .on("fine", [run("true"), say("done")]);
+    let world = World::with_codex(script);
     let terminal = Terminal::start(&world, "tui", &world.work_dir("tui"), "");
     terminal.submit("fine");
     let path = wait_for("the rollout", PATIENCE, || rollouts(&world.codex_home()).pop());
@@ -113,6 +118,8 @@ fn a_written_rollout_has_only_lines_and_fields_that_codex_writes() {
     let home = tempfile::tempdir().unwrap();
     let mut rollout = Rollout::create(home.path(), Path::new("/work")).unwrap();
     rollout.begin("hello").unwrap();
+    let argv = ["/bin/bash", "-lc", "true"];
+    rollout.ran(RanCommand { argv: &argv, cwd: Path::new("/work"), exit_code: 0, output: "" }).unwrap();
     rollout.complete("hi").unwrap();
     rollout.begin("again").unwrap();
     rollout.fail("the limit is reached", json!("usage_limit_exceeded")).unwrap();

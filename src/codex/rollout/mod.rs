@@ -14,6 +14,7 @@ mod reader;
 mod signal;
 mod source;
 mod turn;
+mod writer;
 
 #[cfg(test)]
 mod fixtures;
@@ -24,3 +25,4 @@ pub use reader::{Batch, ParsedLine, ReadLimits, RolloutReader};
 pub use signal::{TurnEnd, TurnError, TurnSignal};
 pub use source::ReadError;
 pub use turn::{OpenTurn, TurnChange, TurnTracker};
+pub use writer::{RanCommand, RolloutWriter};
