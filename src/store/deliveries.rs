@@ -192,8 +192,20 @@ pub fn state(conn: &Connection, id: i64, fence: i64) -> Result<Option<String>, S
     Ok(state.optional()?)
 }
 
+/// Whether a notification was seen to arrive.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn is_observed(conn: &Connection, notification_id: i64) -> Result<bool, StoreError> {
+    Ok(conn
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM deliveries WHERE notification_id = ?1 AND state = 'observed')",
+        )?
+        .query_row([notification_id], |row| row.get(0))?)
+}
+
 /// Gives up what a dead claimant left of a notification's delivery: `failed` when it had not
-/// started, `unknown` when it had.
+/// started, `unknown` when it had. What was seen to arrive stays so.
 ///
 /// # Errors
 /// Whatever SQLite answers.
@@ -228,3 +240,6 @@ pub fn taken_from_mailbox(
     .execute((notification_id, receipt.to_string(), now_iso()))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,11 @@ impl TestDb {
         &self.path
     }
 
+    /// A second connection, as another process has one.
+    pub(super) fn connect(&self) -> Connection {
+        open::writer(&self.path).unwrap()
+    }
+
     /// Runs a change as the writer does: an error undoes all of it.
     pub(crate) fn write<C: Change>(&mut self, change: C) -> Result<C::Out, StoreError> {
         let tx = self.conn.transaction().unwrap();

@@ -60,6 +60,11 @@ const REDELIVERABLE: &str = "FROM routed_notifications n
     WHERE n.state = 'pending' AND n.side_effect_started = 0 AND n.command_id IS NULL
       AND (n.claim_expires_at IS NULL OR n.claim_expires_at < ?1)";
 
+/// After its n-th failure a push rests 2ⁿ seconds, five minutes at most.
+const RESTED: &str = "AND COALESCE((
+        SELECT unixepoch(?1, 'subsec') >= MAX(unixepoch(d.settled_at, 'subsec')) + MIN(300, 1 << MIN(COUNT(*), 9))
+        FROM deliveries d WHERE d.notification_id = n.id AND d.state = 'failed'), 1)";
+
 pub(super) fn unrouted(conn: &Connection, limit: usize) -> Result<Vec<UnroutedFact>, StoreError> {
     let mut statement = conn.prepare_cached(&format!("{UNROUTED} ORDER BY f.id LIMIT ?1"))?;
     let facts = statement.query_map([limit as i64], UnroutedFact::of)?.collect::<Result<_, _>>()?;
@@ -209,30 +214,16 @@ pub(super) fn redeliver(
     back_off: bool,
     limit: usize,
 ) -> Result<Vec<Step>, StoreError> {
-    let mut statement =
-        conn.prepare_cached(&format!("SELECT n.id {REDELIVERABLE} ORDER BY n.created_at, n.id LIMIT ?2"))?;
+    let rested = if back_off { RESTED } else { "" };
+    let sql = format!("SELECT n.id {REDELIVERABLE} {rested} ORDER BY n.created_at, n.id LIMIT ?2");
+    let mut statement = conn.prepare_cached(&sql)?;
     let pending: Vec<i64> =
         statement.query_map((&claim.now, limit as i64), |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let mut steps = Vec::new();
-    for notification_id in pending {
+    let again = |notification_id| {
         deliveries::abandon(conn, notification_id)?;
-        if back_off && is_backing_off(conn, notification_id, &claim.now)? {
-            continue;
-        }
-        steps.push(redeliver_one(conn, claim, notification_id)?);
-    }
-    Ok(steps)
-}
-
-/// After the n-th failure a push rests 2ⁿ seconds, five minutes at most.
-fn is_backing_off(conn: &Connection, notification_id: i64, now: &str) -> Result<bool, StoreError> {
-    let due: Option<bool> = conn
-        .prepare_cached(
-            "SELECT unixepoch(?2, 'subsec') < MAX(unixepoch(settled_at, 'subsec')) + MIN(300, 1 << MIN(COUNT(*), 9))
-             FROM deliveries WHERE notification_id = ?1 AND state = 'failed'",
-        )?
-        .query_row((notification_id, now), |row| row.get(0))?;
-    Ok(due.unwrap_or(false))
+        redeliver_one(conn, claim, notification_id)
+    };
+    pending.into_iter().map(again).collect()
 }
 
 fn redeliver_one(conn: &Connection, claim: &Claim, notification_id: i64) -> Result<Step, StoreError> {

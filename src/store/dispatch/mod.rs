@@ -10,6 +10,8 @@ mod nudges;
 mod preview;
 mod pushes;
 mod stale;
+#[cfg(test)]
+mod tests;
 
 use jiff::{Timestamp, ToSpan};
 use rusqlite::Connection;
@@ -109,7 +111,7 @@ impl Change for Pass {
         let kinds = SignalFilter::commands(self.0.filter);
         steps.extend(commands::execute(tx, &claim, kinds, self.0.limit - steps.len())?);
         if SignalFilter::routes_turns(self.0.filter) {
-            steps.extend(stale::give_up_started_facts(tx, &claim, self.0.limit - steps.len())?);
+            steps.extend(stale::settle_started_facts(tx, &claim, self.0.limit - steps.len())?);
             steps.extend(facts::redeliver(tx, &claim, self.0.back_off, self.0.limit - steps.len())?);
             steps.extend(facts::route(tx, &claim, self.0.limit - steps.len())?);
         }

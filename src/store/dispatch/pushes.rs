@@ -84,7 +84,7 @@ impl Change for FinishPush {
     const TOUCHES: &'static [Topic] = &[Topic::Inbox, Topic::Deliveries];
 
     fn run(self, tx: &Connection) -> Result<Entry, StoreError> {
-        let Self { push, outcome } = self;
+        let Self { push, mut outcome } = self;
         let step = match &outcome {
             PushOutcome::Sent { .. } => Move::Sent,
             PushOutcome::NotSent { error, pane_class, .. } => {
@@ -96,10 +96,13 @@ impl Change for FinishPush {
         };
         let mut report = push.entry.clone();
         if !deliveries::make_move(tx, push.delivery.id, push.delivery.fence, &step)? {
-            // Somebody else settled it meanwhile; what they recorded stands.
-            report
-                .insert("state".into(), deliveries::state(tx, push.delivery.id, push.delivery.fence)?.into());
-            return Ok(report);
+            let state = deliveries::state(tx, push.delivery.id, push.delivery.fence)?;
+            if state.as_deref() != Some("observed") {
+                // Somebody else settled it meanwhile; what they recorded stands.
+                report.insert("state".into(), state.into());
+                return Ok(report);
+            }
+            outcome = PushOutcome::Sent { result: json!({"seen_to_arrive": true}) };
         }
         match &push.subject {
             Subject::Command { notification_id, command_id, attempt_id } => {
@@ -133,7 +136,7 @@ fn finish_fact(
     match outcome {
         PushOutcome::Sent { .. } => {
             delivered(conn, notification_id)?;
-            report.insert("state".into(), "delivered".into());
+            report.insert("state".into(), outcome.word().into());
             signal.tell(conn, "dispatch_signal_routed", Severity::Info, "pushed to the session")?;
         }
         PushOutcome::NotSent { error, begun: false, .. } => {
@@ -190,9 +193,16 @@ fn finish_command(
             ));
             let finish =
                 Finish { state: "succeeded", result: Some(&report), error: None, effect: (true, true) };
-            commands::finish(conn, command_id, attempt_id, &finish)?;
-            commands::tell(conn, &told, "dispatch_signal_routed", Severity::Info, "pushed to the session")?;
-            commands::tell(conn, &told, "dispatch_command_succeeded", Severity::Info, "delivered")?;
+            if commands::finish(conn, command_id, attempt_id, &finish)? {
+                commands::tell(
+                    conn,
+                    &told,
+                    "dispatch_signal_routed",
+                    Severity::Info,
+                    "pushed to the session",
+                )?;
+                commands::tell(conn, &told, "dispatch_command_succeeded", Severity::Info, "delivered")?;
+            }
         }
         PushOutcome::NotSent { error, .. } | PushOutcome::Unknown { error, .. } => {
             let begun = !matches!(outcome, PushOutcome::NotSent { begun: false, .. });
@@ -210,10 +220,10 @@ fn finish_command(
     Ok(report)
 }
 
-fn delivered(conn: &Connection, notification_id: i64) -> Result<(), StoreError> {
+pub(super) fn delivered(conn: &Connection, notification_id: i64) -> Result<(), StoreError> {
     conn.prepare_cached(
         "UPDATE routed_notifications SET state = 'delivered', delivered_at = ?2, delivery_mode = 'push', side_effect_completed = 1, error = NULL
-         WHERE id = ?1",
+         WHERE id = ?1 AND state = 'pending'",
     )?
     .execute((notification_id, now_iso()))?;
     Ok(())
