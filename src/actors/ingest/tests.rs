@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 
 use super::testing::{END, END_B, META, START, World, lines};
-use super::*;
 use crate::codex::rollout::SessionMeta;
 
 #[actix::test]
