@@ -6,6 +6,7 @@ mod connection;
 mod dispatch;
 mod inbox;
 mod json_only;
+mod manager_config;
 mod mcp;
 mod output;
 mod run;

@@ -22,6 +22,7 @@ pub mod seconds;
 pub mod signal;
 pub mod startup;
 pub mod suggestion;
+pub mod supervision;
 pub mod time;
 pub mod transport;
 pub mod turn;

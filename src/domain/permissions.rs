@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::Failure;
+use super::words::words;
 
 /// Every category with its actions, both in alphabetical order.
 pub const TAXONOMY: [(&str, &[&str]); 5] = [
@@ -90,6 +91,18 @@ pub fn unknown(name: &str) -> Failure {
     let aliases = ALIASES.map(|(alias, _)| alias.to_owned());
     let known: Vec<String> = Permission::all().map(|known| known.to_string()).chain(aliases).collect();
     Failure::unknown_name("permission", name, &known)
+}
+
+words! {
+    /// Why a manager may not do something.
+    Denial {
+        /// The task has no supervision contract.
+        MissingManagerConfig = "missing_manager_config",
+        /// The contract does not grant it.
+        PermissionNotEnabled = "permission_not_enabled",
+        /// The worker has not written down where it stands.
+        MissingWorkerHandoff = "missing_worker_handoff",
+    }
 }
 
 /// Granted permissions. As JSON an object with every category and its granted actions, sorted.

@@ -22,6 +22,7 @@ pub mod following;
 pub mod handoffs;
 pub mod heartbeats;
 pub mod manager_config;
+pub mod manager_permission;
 pub mod notifications;
 pub mod observations;
 mod open;

@@ -88,6 +88,18 @@ pub fn set_state(conn: &Connection, task_id: &str, state: &str) -> Result<(), St
     Ok(())
 }
 
+/// One task by id or name.
+#[derive(Debug)]
+pub struct GetTask(pub String);
+
+impl Query for GetTask {
+    type Out = Task;
+
+    fn run(self, conn: &Connection) -> Result<Task, StoreError> {
+        get(conn, &self.0)
+    }
+}
+
 /// The id of the task that a reference names.
 #[derive(Debug)]
 pub struct TaskIdOf(pub String);

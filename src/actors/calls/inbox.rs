@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
 
 use super::Call;
+use super::summary::{SessionSummary, TaskSummary};
 use crate::actors::{Caller, Hub};
-use crate::domain::{Failure, Role, Seconds};
+use crate::domain::{Failure, Seconds};
 use crate::store::Topic;
 use crate::store::bindings::GetBoundTask;
 use crate::store::notifications::{ConsumeNext, Inbox, Notification, ReadInbox};
@@ -115,26 +116,6 @@ pub struct InboxReply {
     pub wait: WaitSummary,
 }
 
-/// Which session.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct SessionSummary {
-    /// `session-<uuid>`.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Its role.
-    pub role: Role,
-}
-
-/// Which task.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct TaskSummary {
-    /// `task-<uuid>`.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-}
-
 /// How an answer was waited for.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct WaitSummary {
@@ -150,12 +131,6 @@ pub struct WaitSummary {
     pub timeout_seconds: Seconds,
     /// The time was over and nothing had come.
     pub timed_out: bool,
-}
-
-impl From<Task> for TaskSummary {
-    fn from(task: Task) -> Self {
-        Self { id: task.id, name: task.name }
-    }
 }
 
 impl Call for SessionInboxArgs {
@@ -204,7 +179,7 @@ async fn read(
         consumed: inbox.consumed,
         items: inbox.items,
         pending: inbox.pending,
-        session: SessionSummary { id: session.id, name: session.name, role: session.role },
+        session: session.into(),
         task: task.map(TaskSummary::from),
         wait: WaitSummary {
             enabled: options.wait,

@@ -12,9 +12,11 @@ pub mod discover;
 pub mod dispatch;
 pub mod inbox;
 pub mod ingest;
+pub mod manager_config;
 pub mod registration;
 pub mod sessions;
 pub mod stop;
+pub mod summary;
 pub mod tail;
 pub mod tasks;
 pub mod values;
@@ -97,6 +99,8 @@ macro_rules! for_each_call {
             SessionInbox(inbox::SessionInboxArgs),
             WorkerInbox(inbox::WorkerInboxArgs),
             Ingest(ingest::IngestArgs),
+            ManagerConfig(manager_config::ManagerConfigArgs),
+            ManagerPermission(manager_config::ManagerPermissionArgs),
             RegisterManager(registration::RegisterManagerArgs),
             RegisterWorker(registration::RegisterWorkerArgs),
             Deregister(sessions::DeregisterArgs),

@@ -1,5 +1,7 @@
 //! Parsers for values on the command line.
 
+use serde_json::{Map, Value};
+
 /// Free text. It may begin with a hyphen, as a list item does, but not be a flag whose own value was
 /// forgotten: use with `allow_hyphen_values`.
 ///
@@ -11,6 +13,18 @@ pub fn text(value: &str) -> Result<String, String> {
             && name.chars().all(|c| c.is_ascii_lowercase() || c == '-')
     });
     if is_flag { Err("this is a flag, not a text".to_owned()) } else { Ok(value.to_owned()) }
+}
+
+/// A JSON object.
+///
+/// # Errors
+/// A sentence for clap to show.
+pub fn json_object(value: &str) -> Result<Map<String, Value>, String> {
+    match serde_json::from_str(value) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err("this is JSON, but not an object: {…}".to_owned()),
+        Err(error) => Err(format!("this is not JSON: {error}")),
+    }
 }
 
 /// A day, the longest wait that makes sense here.
@@ -40,6 +54,19 @@ mod tests {
         {
             assert_eq!(seconds(value).ok(), expect, "{value}");
         }
+    }
+
+    #[test]
+    fn only_an_object_is_one() {
+        fn check(value: &str, expect: bool) {
+            assert_eq!(json_object(value).is_ok(), expect, "{value}");
+        }
+        check("{}", true);
+        check(r#" {"a": [1]} "#, true);
+        check("[1]", false);
+        check("{bad", false);
+        check("null", false);
+        check("", false);
     }
 
     #[test]
