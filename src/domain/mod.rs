@@ -7,6 +7,7 @@ pub mod busy_wait;
 pub mod command;
 pub mod communication;
 pub mod criteria;
+pub mod cycle;
 pub mod decision;
 pub mod failure;
 pub mod header;

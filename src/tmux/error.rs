@@ -165,7 +165,8 @@ impl From<TmuxError> for Failure {
     fn from(error: TmuxError) -> Self {
         let kind = match &error {
             error if error.effect_unknown() => FailureKind::Unknown,
-            TmuxError::NoSession { .. } => FailureKind::NotFound,
+            // Without a server there is no session either.
+            TmuxError::NoSession { .. } | TmuxError::NoServer { .. } => FailureKind::NotFound,
             TmuxError::SessionExists { .. } | TmuxError::NoInput { .. } => FailureKind::Refused,
             TmuxError::Invalid { .. } => FailureKind::Usage,
             _ => FailureKind::External,
@@ -221,6 +222,7 @@ mod tests {
         };
         check(TmuxError::NoProgram { program: "tmux".into() }, FailureKind::External, "apt-get install tmux");
         check(TmuxError::NoSession { target: "%1".into() }, FailureKind::NotFound, "list-panes");
+        check(TmuxError::NoServer { socket: "/s".into() }, FailureKind::NotFound, "CONVEYOR_TMUX_SOCKET");
         check(
             TmuxError::TimedOut { command: "send-keys".into(), deadline: Duration::from_secs(1) },
             FailureKind::Unknown,
