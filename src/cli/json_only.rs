@@ -1,12 +1,13 @@
 //! Commands whose answer is JSON with or without `--json`.
 
 use super::show::Show;
-use crate::actors::calls::{act, bindings, closing, discover, ingest, registration, sessions, tail};
+use crate::actors::calls::{act, bindings, closing, cycle, discover, ingest, registration, sessions, tail};
 
 impl Show for bindings::BindArgs {}
 impl Show for bindings::UnbindArgs {}
 impl Show for closing::FinishTaskArgs {}
 impl Show for closing::StopTaskArgs {}
+impl Show for cycle::CycleArgs {}
 impl Show for discover::DiscoverArgs {}
 impl Show for ingest::IngestArgs {}
 impl Show for registration::RegisterManagerArgs {}

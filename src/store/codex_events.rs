@@ -154,6 +154,8 @@ pub struct Told {
     pub state_event_at: Option<String>,
     /// The subtype of the newest event of any kind.
     pub last_subtype: Option<String>,
+    /// The id of that event.
+    pub last_event_id: Option<i64>,
 }
 
 /// What the newest events of a session tell.
@@ -162,10 +164,13 @@ pub struct Told {
 /// Whatever SQLite answers.
 pub fn told(conn: &Connection, session_id: &str) -> Result<Told, StoreError> {
     let state_event = newest_before(conn, session_id, &STATE_SUBTYPES, i64::MAX)?;
-    let last_subtype: Option<Option<String>> = conn
-        .prepare_cached("SELECT subtype FROM codex_events WHERE session_id = ?1 ORDER BY id DESC LIMIT 1")?
-        .query_row([session_id], |row| row.get(0))
+    let newest = conn
+        .prepare_cached(
+            "SELECT id, subtype FROM codex_events WHERE session_id = ?1 ORDER BY id DESC LIMIT 1",
+        )?
+        .query_row([session_id], |row| Ok((row.get(0)?, row.get::<_, Option<String>>(1)?)))
         .optional()?;
+    let (last_event_id, last_subtype) = newest.unzip();
     let (state_subtype, state_event_at) = match state_event {
         None => (None, None),
         Some(id) => conn
@@ -176,6 +181,7 @@ pub fn told(conn: &Connection, session_id: &str) -> Result<Told, StoreError> {
         activity: state_subtype.as_deref().and_then(Activity::after).unwrap_or_default(),
         state_event_at,
         last_subtype: last_subtype.flatten(),
+        last_event_id,
     })
 }
 

@@ -8,6 +8,7 @@ pub mod bindings;
 pub mod classify;
 pub mod closing;
 pub mod commands;
+pub mod cycle;
 pub mod discover;
 pub mod dispatch;
 pub mod inbox;
@@ -93,6 +94,7 @@ macro_rules! for_each_call {
             EnqueueContinueIteration(commands::EnqueueContinueIterationArgs),
             EnqueueNotifyManager(commands::EnqueueNotifyManagerArgs),
             EnqueueNudgeWorker(commands::EnqueueNudgeWorkerArgs),
+            Cycle(cycle::CycleArgs),
             Discover(discover::DiscoverArgs),
             Dispatch(dispatch::DispatchArgs),
             ManagerInbox(inbox::ManagerInboxArgs),
