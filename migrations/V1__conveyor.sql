@@ -142,3 +142,6 @@ CREATE TABLE dispatcher_heartbeats (
 -- Finding a session's turns and messages among its events. An extra index does not keep
 -- agent-conveyor from opening the file.
 CREATE INDEX codex_events_session_subtype ON codex_events (session_id, subtype, id);
+
+-- A task's cycle before this one.
+CREATE INDEX manager_cycles_task ON manager_cycles (task_id, id);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::telemetry::{self, Actor, Severity, Telemetry};
-use super::{Change, Query, StoreError, Topic, row, runs};
+use super::{Change, Query, StoreError, Topic, deliveries, row, runs};
 use crate::domain::Role;
 use crate::domain::time::now_iso;
 
@@ -167,9 +167,17 @@ pub fn consume_in_cycle(
     cycle_id: i64,
 ) -> Result<usize, StoreError> {
     let sql = format!(
-        "UPDATE routed_notifications AS n SET consumed_at = ?2, consumed_manager_cycle_id = ?3 WHERE {IN_INBOX}"
+        "UPDATE routed_notifications AS n SET consumed_at = ?2, consumed_manager_cycle_id = ?3 WHERE {IN_INBOX}
+         RETURNING id"
     );
-    Ok(conn.prepare_cached(&sql)?.execute((manager_session_id, now_iso(), cycle_id))?)
+    let taken: Vec<i64> = conn
+        .prepare_cached(&sql)?
+        .query_map((manager_session_id, now_iso(), cycle_id), |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for id in &taken {
+        deliveries::taken_from_mailbox(conn, *id, &json!({ "manager_cycle_id": cycle_id }))?;
+    }
+    Ok(taken.len())
 }
 
 /// What an inbox holds.
@@ -231,6 +239,8 @@ impl Change for ConsumeNext {
             tx.prepare_cached(&sql)?.query_row((&self.session_id, now_iso()), |row| row.get(0)).optional()?;
         let consumed = taken.map(|id| find(tx, id)).transpose()?.flatten();
         if let Some(item) = &consumed {
+            let receipt = json!({ "consumed_by_session_id": item.consumed_by_session_id });
+            deliveries::taken_from_mailbox(tx, item.id, &receipt)?;
             tell_consumed(tx, item, &self)?;
         }
         let left = ReadInbox { session_id: self.session_id, limit: self.limit }.run(tx)?;
@@ -374,6 +384,32 @@ mod tests {
             db.texts("SELECT coalesce(run_id, '-') FROM telemetry_events ORDER BY rowid"),
             ["run-1", "-"]
         );
+    }
+
+    #[test]
+    fn taking_an_item_is_the_evidence_of_its_delivery() {
+        for by_cycle in [true, false] {
+            let mut db = TestDb::new();
+            let pair = db.pair("one");
+            let id = db.deliver(&pair, "first");
+            db.conn
+                .execute(
+                    "INSERT INTO deliveries (notification_id, source, target_session_id, transport, state, fence, claimed_at, sent_at)
+                     VALUES (?1, 'notification', ?2, 'mailbox', 'sent', 1, 'now', 'now')",
+                    (id, &pair.worker.id),
+                )
+                .unwrap();
+            let receipt = if by_cycle {
+                db.conn.execute("INSERT INTO manager_cycles (id, task_id, started_at, state) VALUES (7, ?1, 'now', 'started')", [&pair.task.id]).unwrap();
+                consume_in_cycle(&db.conn, &pair.worker.id, 7).unwrap();
+                json!({ "manager_cycle_id": 7 })
+            } else {
+                db.write(take(&pair.worker.id)).unwrap();
+                json!({ "consumed_by_session_id": pair.worker.id })
+            };
+            assert_eq!(db.texts("SELECT state FROM deliveries"), ["observed"]);
+            assert_eq!(db.jsons("SELECT receipt_json FROM deliveries"), [receipt]);
+        }
     }
 
     #[test]

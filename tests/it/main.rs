@@ -9,6 +9,7 @@ mod codex;
 mod database;
 mod harness;
 mod mcp;
+mod observe;
 mod support;
 mod tidy;
 mod tmux;

@@ -10,7 +10,7 @@ use crate::domain::Failure;
 use crate::domain::cycle::{CyclePhase, SpanState};
 use crate::domain::time::now_iso;
 use crate::store::bindings::{self, BoundTask};
-use crate::store::deliveries;
+use crate::store::notifications;
 use crate::store::telemetry::{self, Actor, Severity, Telemetry};
 use crate::store::{Change, StoreError, Topic};
 
@@ -190,7 +190,8 @@ impl Change for FinishCycle {
         let persisting = SpanClock::start();
         let cycle = &self.cycle;
         let report = &mut self.report;
-        report.consumed_dispatch_notifications = empty_inbox(tx, cycle)?;
+        report.consumed_dispatch_notifications =
+            notifications::consume_in_cycle(tx, &cycle.bound.manager.id, cycle.id)?;
         report.cycle_completed_at = now_iso();
         let status = serde_json::to_string(&report)
             .map_err(|error| Failure::internal(format!("failed to write a cycle's report: {error}")))?;
@@ -220,20 +221,6 @@ impl Change for FinishCycle {
         )?;
         Ok(self.report)
     }
-}
-
-fn empty_inbox(conn: &Connection, cycle: &StartedCycle) -> Result<usize, StoreError> {
-    let taken: Vec<i64> = conn
-        .prepare_cached(
-            "UPDATE routed_notifications SET consumed_at = ?2, consumed_manager_cycle_id = ?3
-             WHERE target_session_id = ?1 AND consumed_at IS NULL AND state = 'delivered' RETURNING id",
-        )?
-        .query_map((&cycle.bound.manager.id, now_iso(), cycle.id), |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    for id in &taken {
-        deliveries::taken_from_mailbox(conn, *id, &json!({"manager_cycle_id": cycle.id}))?;
-    }
-    Ok(taken.len())
 }
 
 /// Ends a cycle that failed.
