@@ -106,8 +106,8 @@ impl McpClient {
 
 impl Drop for McpClient {
     fn drop(&mut self) {
-        drop(self.input.take());
-        // It ends by itself now; a zombie would be left otherwise.
+        // Those that are to end by themselves are closed.
+        let _ = self.server.kill();
         let _ = self.server.wait();
     }
 }

@@ -1,11 +1,8 @@
-//! `conveyor mcp`, as an MCP client sees it.
+//! The tools, as an MCP client sees them.
 
-use crate::support::model::{call, run, say};
-use crate::support::{McpClient, Script, Terminal, World};
+use crate::support::{McpClient, World};
 use serde_json::{Value, json};
-use std::fmt::Write as _;
-use std::fs::OpenOptions;
-use std::io::Write as _;
+use std::fmt::Write;
 
 /// Tools that show what the others are made of: flags, numbers, choices, lists, defaults.
 const SHOWN: [&str; 5] = ["commands", "enqueue_continue_iteration", "sessions", "tail", "tasks"];
@@ -140,51 +137,4 @@ fn the_supervisor_may_come_and_go_between_calls() {
     }
     let tasks = client.call("tasks", json!({})).unwrap();
     assert_eq!(tasks.as_array().unwrap().len(), 3, "{tasks}");
-}
-
-/// Gives every Codex session of the world conveyor's tools.
-fn attach(world: &World) {
-    let server = json!({
-        "command": env!("CARGO_BIN_EXE_conveyor"),
-        "args": ["mcp"],
-        "env": {"CONVEYOR_STATE_ROOT": world.state_root(), "CODEX_HOME": world.codex_home()},
-    });
-    let config = toml::to_string(&json!({"mcp_servers": {"conveyor": server}})).unwrap();
-    let mut file = OpenOptions::new().append(true).open(world.codex_home().join("config.toml")).unwrap();
-    write!(file, "\n{config}").unwrap();
-}
-
-#[test]
-fn a_session_in_a_sandbox_reaches_the_database_and_is_known() {
-    let by_shell = format!("{} tasks --create by-shell --goal g", env!("CARGO_BIN_EXE_conveyor"));
-    let tool = |name: &str, arguments: Value| call(Some("mcp__conveyor"), name, arguments);
-    let world = World::with_codex(Script::new().on(
-        "supervise",
-        [
-            run(&by_shell),
-            tool("tasks", json!({"create": "by-tool", "goal": "g"})),
-            tool("tasks", json!({"create": "by-tool", "goal": "g"})),
-            tool("register_manager", json!({"name": "m1"})),
-            say("all is done"),
-        ],
-    ));
-    attach(&world);
-    // Nobody is there to approve anything.
-    let flags = "-s read-only -a on-request";
-    let terminal = Terminal::start(&world, "manager", &world.work_dir("manager"), flags);
-    terminal.submit("supervise");
-    terminal.shows("all is done");
-
-    let tasks = world.conveyor(&["tasks", "--json"]).ok().json();
-    let names: Vec<&Value> = tasks.as_array().unwrap().iter().map(|task| &task["name"]).collect();
-    assert_eq!(names, ["by-tool"], "the sandbox keeps the shell out");
-    let asked = world.model().requests().pop().unwrap();
-    let registered = world.conveyor(&["sessions", "--state", "all"]).ok().json();
-    assert_eq!(
-        (&registered[0]["name"], &registered[0]["codex_session_id"]),
-        (&json!("m1"), &json!(asked.thread))
-    );
-    let [_, created, refused, _] = asked.tool_outputs.as_slice() else { panic!("{:?}", asked.tool_outputs) };
-    assert!(created.contains(r#""created":true"#), "{created}");
-    assert!(refused.contains(r#""kind":"refused""#) && refused.contains("hints"), "{refused}");
 }
