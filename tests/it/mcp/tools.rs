@@ -42,7 +42,7 @@ fn every_tool_follows_the_rules() {
         let name = tool["name"].as_str().unwrap();
         assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{name}");
         let description = tool["description"].as_str().unwrap();
-        assert!((10..=400).contains(&description.len()), "{name}: {description}");
+        assert!((10..=600).contains(&description.len()), "{name}: {description}");
         assert_eq!(tool["inputSchema"]["additionalProperties"], false, "{name}");
         assert_eq!(tool["inputSchema"]["type"], "object", "{name}");
         for (property, schema) in tool["inputSchema"]["properties"].as_object().unwrap() {
