@@ -4,6 +4,7 @@ mod classify;
 mod commands;
 mod connection;
 mod dispatch;
+mod doctor;
 mod inbox;
 mod json_only;
 mod manager_config;
@@ -40,13 +41,15 @@ struct Cli {
     #[arg(long, global = true, value_name = "DB")]
     path: Option<PathBuf>,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     #[command(flatten)]
     Call(Request),
+    Doctor(doctor::DoctorArgs),
+    DoctorSelf(doctor::DoctorSelfArgs),
     Mcp(mcp::McpArgs),
     Run(run::RunArgs),
 }
@@ -105,15 +108,21 @@ fn parse(program: &'static str, args: impl Iterator<Item = OsString>) -> Result<
     })
 }
 
-fn run(cli: Cli, program: &str) -> Result<u8, Failure> {
+fn run(cli: Cli, program: &'static str) -> Result<u8, Failure> {
+    let Some(command) = cli.command else {
+        output::print(command_line(program).render_help().ansi().to_string().trim_end())?;
+        return Ok(0);
+    };
     let caller = connection::caller(program)?;
     let paths = Paths::resolve(&caller.cwd, cli.path.as_deref());
     let mut output = Output::new(cli.json);
-    match cli.command {
+    match command {
         Command::Call(Request::Dispatch(args)) => {
             dispatch::run(&mut Connection::open(paths, caller), &args, &mut output)
         }
         Command::Call(request) => call_and_show(&mut Connection::open(paths, caller), request, &mut output),
+        Command::Doctor(args) => doctor::doctor(&args, &paths, &caller.cwd),
+        Command::DoctorSelf(args) => doctor::doctor_self(&args, &caller),
         Command::Mcp(args) => mcp::run(&args, paths, caller),
         Command::Run(args) => run::run(&args, &paths, &mut output),
     }

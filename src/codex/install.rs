@@ -82,6 +82,11 @@ pub fn locate(configured: Option<&Path>) -> Result<PathBuf, InstallError> {
     find_program(&wanted, &path).map(|program| native_program(&program).unwrap_or(program))
 }
 
+/// A program by its path, or by its name on the `PATH`.
+pub fn on_path(program: &Path) -> Option<PathBuf> {
+    find_program(program, &env::var_os("PATH").unwrap_or_default()).ok()
+}
+
 fn find_program(wanted: &Path, path: &OsStr) -> Result<PathBuf, InstallError> {
     let missing = |problem| InstallError::NotFound { name: wanted.display().to_string(), problem };
     let runs = |file: &Path| file.is_file() && access(file, Access::EXEC_OK).is_ok();

@@ -397,26 +397,3 @@ mod tests {
         check(&db, "repo.open_pr", false, true);
     }
 }
-
-/// What a task's config asks for before the task may be finished.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FinishRules {
-    /// The epilogue steps that must have succeeded.
-    pub epilogues: Vec<String>,
-    /// Both sides must have acknowledged the contract.
-    pub require_acks: bool,
-}
-
-/// The finish rules of a task; without a config there are none.
-///
-/// # Errors
-/// Whatever SQLite answers.
-pub fn finish_rules(conn: &Connection, task_id: &str) -> Result<FinishRules, StoreError> {
-    let rules = conn
-        .prepare_cached("SELECT epilogues_json, require_acks FROM manager_configs WHERE task_id = ?1")?
-        .query_row([task_id], |row| {
-            Ok(FinishRules { epilogues: super::row::json(row, 0)?, require_acks: row.get(1)? })
-        })
-        .optional()?;
-    Ok(rules.unwrap_or_default())
-}

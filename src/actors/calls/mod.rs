@@ -9,6 +9,7 @@ pub mod classify;
 pub mod closing;
 pub mod commands;
 pub mod cycle;
+pub mod db_doctor;
 pub mod discover;
 pub mod dispatch;
 pub mod inbox;
@@ -95,6 +96,7 @@ macro_rules! for_each_call {
             EnqueueNotifyManager(commands::EnqueueNotifyManagerArgs),
             EnqueueNudgeWorker(commands::EnqueueNudgeWorkerArgs),
             Cycle(cycle::CycleArgs),
+            DbDoctor(db_doctor::DbDoctorArgs),
             Discover(discover::DiscoverArgs),
             Dispatch(dispatch::DispatchArgs),
             ManagerInbox(inbox::ManagerInboxArgs),

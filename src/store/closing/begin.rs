@@ -9,12 +9,11 @@ use crate::domain::{Decision, Failure};
 use crate::store::commands::{self, NewCommand, Outcome};
 use crate::store::decision_check::{self, DecisionCheck};
 use crate::store::events::{self, Event};
-use crate::store::manager_config::{FinishRules, finish_rules};
 use crate::store::observations::{self, Observation};
 use crate::store::sessions::{self, LinkedSession};
 use crate::store::tasks::{self, Task};
 use crate::store::telemetry::Severity;
-use crate::store::{Change, StoreError, bindings, decisions};
+use crate::store::{Change, StoreError, bindings, decisions, manager_config};
 
 /// Checks whether a task may be closed, and records that it is going to be.
 #[derive(Debug, Clone)]
@@ -126,7 +125,9 @@ impl BeginClosing {
     }
 
     fn audit(&self, conn: &Connection, task: &Task) -> Result<Audits, StoreError> {
-        let FinishRules { epilogues, require_acks } = finish_rules(conn, &task.id)?;
+        let config = manager_config::find(conn, &task.id)?;
+        let require_acks = config.as_ref().is_some_and(|config| config.require_acks);
+        let epilogues = config.map(|config| config.epilogues).unwrap_or_default();
         Ok(Audits {
             criteria: audit_criteria(conn, &task.id, self.gates.criteria)?,
             acks: audit_acks(conn, &task.id, self.gates.acks || require_acks)?,

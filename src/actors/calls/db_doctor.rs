@@ -1,0 +1,96 @@
+//! The database's own doctor.
+
+use std::collections::HashMap;
+
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Call, ToolKind};
+use crate::actors::blocking::blocking;
+use crate::actors::{Caller, Hub};
+use crate::codex::alive::is_alive;
+use crate::domain::Failure;
+use crate::store::doctor::{BoundPair, BoundPairs, DbReport, Doctor, LiveReport, Sighting};
+use crate::store::sessions::{GetLinkedSession, LinkedSession};
+use crate::tmux::{Pane, SessionName, TmuxServer};
+
+/// Make the database if it is missing, and check its health
+///
+/// Exit code 1 when something is wrong with it.
+#[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
+pub struct DbDoctorArgs {
+    /// Hold the bound sessions against their processes and panes too
+    #[arg(long)]
+    #[serde(default)]
+    pub live: bool,
+    /// With --live: warn of a manager that was silent for longer
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32))]
+    #[serde(default = "stale_seconds")]
+    pub manager_stale_seconds: u32,
+}
+
+fn stale_seconds() -> u32 {
+    600
+}
+
+impl Call for DbDoctorArgs {
+    type Reply = DbReport;
+
+    const TOOL: ToolKind = ToolKind::Reads;
+
+    async fn serve(self, hub: &Hub, _: &Caller) -> Result<DbReport, Failure> {
+        let report = hub.store.read(Doctor { path: hub.store.path().to_owned() }).await?;
+        if !self.live {
+            return Ok(report);
+        }
+        let pairs = hub.store.read(BoundPairs).await?;
+        let sessions = bound_sessions(hub, &pairs).await?;
+        let seen = blocking(move || sessions.iter().map(sight).collect::<HashMap<_, _>>()).await?;
+        let stale_after = SignedDuration::from_secs(i64::from(self.manager_stale_seconds));
+        Ok(report.with_live(LiveReport::new(pairs, &seen, Timestamp::now(), stale_after)))
+    }
+}
+
+async fn bound_sessions(hub: &Hub, pairs: &[BoundPair]) -> Result<Vec<LinkedSession>, Failure> {
+    let mut sessions = Vec::new();
+    for pair in pairs {
+        for session in [&pair.bound.worker, &pair.bound.manager] {
+            sessions.push(hub.store.read(GetLinkedSession(session.id.clone())).await?);
+        }
+    }
+    Ok(sessions)
+}
+
+/// Looks for a session's process and pane. Blocks.
+fn sight(linked: &LinkedSession) -> (String, Sighting) {
+    let session = &linked.session;
+    let alive = session.pid.is_some_and(is_alive);
+    let sighting = match session.tmux_session.as_deref().map(|name| panes(linked, name)) {
+        None => Sighting { live: alive, tmux_pane_id: None },
+        Some(panes) => Sighting {
+            live: alive && !panes.is_empty(),
+            tmux_pane_id: pane_of(&panes, session.tmux_pane_id.as_deref()),
+        },
+    };
+    (session.id.clone(), sighting)
+}
+
+/// The panes of the session's tmux session; none when it, or the server, is not there.
+fn panes(linked: &LinkedSession, name: &str) -> Vec<Pane> {
+    let own = TmuxServer::resolve(|name| std::env::var_os(name));
+    let server = match linked.link.as_ref().and_then(|link| link.tmux_socket.as_deref()) {
+        Some(socket) => own.on(socket),
+        None => own,
+    };
+    let panes = SessionName::new(name).and_then(|name| server.session_panes(&name));
+    panes.map(|panes| panes.into_iter().filter(|pane| !pane.dead).collect()).unwrap_or_default()
+}
+
+/// The recorded pane when it is still there, else the first.
+fn pane_of(panes: &[Pane], recorded: Option<&str>) -> Option<String> {
+    let mut ids = panes.iter().map(|pane| pane.id.to_string());
+    let recorded = recorded.filter(|recorded| ids.clone().any(|id| id == *recorded)).map(str::to_owned);
+    recorded.or_else(|| ids.next())
+}
