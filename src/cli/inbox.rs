@@ -1,7 +1,10 @@
 //! `conveyor session-inbox`, `manager-inbox`, `worker-inbox`
 
 use super::show::Show;
-use crate::actors::calls::inbox::{InboxReply, ManagerInboxArgs, SessionInboxArgs, WorkerInboxArgs};
+use crate::actors::calls::inbox::{
+    InboxAckArgs, InboxReply, ManagerInboxArgs, SessionInboxArgs, WorkerInboxArgs,
+};
+use crate::store::mailbox::Acknowledged;
 use crate::store::notifications::Notification;
 
 impl Show for SessionInboxArgs {
@@ -22,9 +25,24 @@ impl Show for WorkerInboxArgs {
     }
 }
 
+impl Show for InboxAckArgs {
+    fn text(&self, reply: &Acknowledged) -> Option<String> {
+        Some(format!("item {} for {} is {}", reply.item.id, reply.item.target_session_name, reply.status))
+    }
+}
+
 fn inbox(reply: &InboxReply) -> String {
     let mut lines = vec![format!("inbox for {}", reply.session.name), format!("pending: {}", reply.pending)];
     lines.extend(reply.consumed.iter().map(|consumed| format!("consumed {}", item(consumed))));
+    if let (Some(leased), Some(lease)) = (&reply.leased, &reply.lease) {
+        lines.push(format!(
+            "handed out until {} (lease {}, time {}) {}",
+            lease.expires_at,
+            lease.token,
+            lease.hand_outs,
+            item(leased)
+        ));
+    }
     lines.extend(reply.items.iter().map(item));
     if reply.wait.timed_out {
         lines.push(format!("nothing came within {} s", reply.wait.timeout_seconds));

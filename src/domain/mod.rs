@@ -2,6 +2,7 @@
 //!
 //! Everything here can be tested with a table of inputs and expected outputs.
 
+pub mod ack;
 pub mod activity;
 pub mod busy_wait;
 pub mod command;

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::mailbox::Lease;
 use super::telemetry::{self, Actor, Severity, Telemetry};
 use super::{Change, Query, StoreError, Topic, deliveries, row, runs};
 use crate::domain::Role;
@@ -85,8 +86,13 @@ const SELECT: &str = "SELECT n.id, n.task_id, t.name, n.binding_id, n.correlatio
     JOIN sessions source ON source.id = n.source_session_id \
     JOIN sessions target ON target.id = n.target_session_id";
 
-/// What makes a row `n` an item of the inbox of the session `?1`.
-const IN_INBOX: &str = "n.target_session_id = ?1 AND n.consumed_at IS NULL AND n.state = 'delivered'";
+/// What makes a row `n` an item of the inbox of the session `?1`: delivered, not taken, and neither
+/// in a reader's hands nor a dead letter (handed out five times, see [`super::mailbox`]).
+pub(super) const IN_INBOX: &str =
+    "n.target_session_id = ?1 AND n.consumed_at IS NULL AND n.state = 'delivered'
+    AND NOT EXISTS (SELECT 1 FROM notification_leases l WHERE l.notification_id = n.id
+        AND (l.state = 'dead_letter' OR l.state = 'leased'
+            AND (l.hand_outs >= 5 OR l.expires_at > strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))))";
 
 impl Notification {
     fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -185,6 +191,8 @@ pub fn consume_in_cycle(
 pub struct Inbox {
     /// The item that was taken, when one was asked for and there was one.
     pub consumed: Option<Notification>,
+    /// The item that was handed out under a lease.
+    pub leased: Option<(Notification, Lease)>,
     /// The oldest of what is left.
     pub items: Vec<Notification>,
     /// How many are left in all.
@@ -206,6 +214,7 @@ impl Query for ReadInbox {
     fn run(self, conn: &Connection) -> Result<Inbox, StoreError> {
         Ok(Inbox {
             consumed: None,
+            leased: None,
             items: inbox(conn, &self.session_id, self.limit)?,
             pending: inbox_size(conn, &self.session_id)?,
         })

@@ -8,9 +8,11 @@ use tokio::time::{Instant, timeout};
 use super::Call;
 use super::summary::{SessionSummary, TaskSummary};
 use crate::actors::{Caller, Hub};
+use crate::domain::ack::AckStatus;
 use crate::domain::{Failure, Seconds};
 use crate::store::Topic;
 use crate::store::bindings::GetBoundTask;
+use crate::store::mailbox::{Acknowledge, Acknowledged, Lease, LeaseNext};
 use crate::store::notifications::{ConsumeNext, Inbox, Notification, ReadInbox};
 use crate::store::sessions::{GetSession, Session};
 use crate::store::tasks::Task;
@@ -22,6 +24,9 @@ pub struct InboxOptions {
     /// Take the oldest item: nobody else gets it
     #[arg(long)]
     pub consume_next: bool,
+    /// With --consume-next: only hand the item out; it comes back unless inbox-ack settles it in time
+    #[arg(long, value_name = "SECONDS", requires = "consume_next", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub lease_seconds: Option<u32>,
     /// Wait until there is an item, or the timeout is over
     #[arg(long)]
     pub wait: bool,
@@ -43,7 +48,11 @@ impl InboxOptions {
 
     /// Whether there is something to show, so that nobody needs to wait.
     fn is_answered_by(&self, inbox: &Inbox) -> bool {
-        if self.consume_next { inbox.consumed.is_some() } else { !inbox.items.is_empty() }
+        if self.consume_next {
+            inbox.consumed.is_some() || inbox.leased.is_some()
+        } else {
+            !inbox.items.is_empty()
+        }
     }
 }
 
@@ -51,6 +60,7 @@ impl Default for InboxOptions {
     fn default() -> Self {
         Self {
             consume_next: false,
+            lease_seconds: None,
             wait: false,
             timeout: Self::TIMEOUT,
             interval: Self::INTERVAL,
@@ -103,6 +113,12 @@ pub struct WorkerInboxArgs {
 pub struct InboxReply {
     /// The item that was taken.
     pub consumed: Option<Notification>,
+    /// The item that was handed out, with `--lease-seconds`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leased: Option<Notification>,
+    /// The lease on that item: its token is what `inbox-ack` takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
     /// The oldest of what is left.
     pub items: Vec<Notification>,
     /// How many are left in all.
@@ -163,6 +179,31 @@ impl Call for WorkerInboxArgs {
     }
 }
 
+/// Settle an item that was handed out with --lease-seconds
+///
+/// An item that is not settled in time comes back, and after five times is a dead letter.
+#[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
+pub struct InboxAckArgs {
+    /// The item's id
+    pub id: i64,
+    /// What you say about it
+    #[arg(long)]
+    pub status: AckStatus,
+    /// The token of the lease, so that a late answer cannot settle somebody else's turn
+    #[arg(long, value_name = "TOKEN")]
+    #[serde(default)]
+    pub lease: Option<String>,
+}
+
+impl Call for InboxAckArgs {
+    type Reply = Acknowledged;
+
+    async fn serve(self, hub: &Hub, _: &Caller) -> Result<Acknowledged, Failure> {
+        let acknowledge = Acknowledge { notification_id: self.id, token: self.lease, status: self.status };
+        Ok(hub.store.write(acknowledge).await?)
+    }
+}
+
 async fn read(
     hub: &Hub,
     session: Session,
@@ -175,8 +216,11 @@ async fn read(
     let started = Instant::now();
     let (inbox, poll_count) = wait_for_item(hub, &session.id, &options, started).await?;
     let timed_out = options.wait && !options.is_answered_by(&inbox);
+    let (leased, lease) = inbox.leased.unzip();
     Ok(InboxReply {
         consumed: inbox.consumed,
+        leased,
+        lease,
         items: inbox.items,
         pending: inbox.pending,
         session: session.into(),
@@ -226,6 +270,10 @@ async fn look(
     let inbox = hub.store.read(ReadInbox { session_id: session_id.clone(), limit }).await?;
     if !options.consume_next || inbox.items.is_empty() {
         return Ok(inbox);
+    }
+    if let Some(lease_seconds) = options.lease_seconds {
+        let (leased, left) = hub.store.write(LeaseNext { session_id, lease_seconds, limit }).await?;
+        return Ok(Inbox { leased, ..left });
     }
     let consume = ConsumeNext { session_id, limit, poll_count, waiting: options.wait };
     Ok(hub.store.write(consume).await?)

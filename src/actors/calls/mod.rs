@@ -102,6 +102,7 @@ macro_rules! for_each_call {
             ManagerInbox(inbox::ManagerInboxArgs),
             SessionInbox(inbox::SessionInboxArgs),
             WorkerInbox(inbox::WorkerInboxArgs),
+            InboxAck(inbox::InboxAckArgs),
             Ingest(ingest::IngestArgs),
             ManagerConfig(manager_config::ManagerConfigArgs),
             ManagerPermission(manager_config::ManagerPermissionArgs),
