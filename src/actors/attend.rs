@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::blocking::blocking;
+use super::ingest;
 use super::transport::Connection;
 use crate::codex::app_server::{Incoming, Notice, RpcError, Thread};
 use crate::codex::discover::{DiscoverError, session_of, system_processes};
@@ -102,6 +103,7 @@ impl Attendant {
         let Some(from_thread) = linked.session.codex_session_id.filter(|current| current != thread_id) else {
             return Ok(());
         };
+        ingest::read_out(&self.store, &self.session_id).await?;
         let follow = FollowThread {
             session_id: self.session_id.clone(),
             from_thread,

@@ -60,6 +60,24 @@ pub async fn catch_up(store: &Store, cursor: Cursor) -> Result<(Ingested, Cursor
     }
 }
 
+/// Reads what is left in a rollout that its session is about to leave for another one.
+///
+/// A file that cannot be read keeps nobody from leaving it: that is logged.
+///
+/// # Errors
+/// When the store fails.
+pub async fn read_out(store: &Store, session_id: &str) -> Result<(), Failure> {
+    let read = async { catch_up(store, store.read(GetCursor(session_id.to_owned())).await?).await };
+    match read.await {
+        Err(failure) if failure.kind == FailureKind::Database => Err(failure),
+        Err(failure) => {
+            tracing::warn!(session = session_id, "left a rollout that was not read to its end: {failure}");
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
 struct Pass<'a> {
     store: &'a Store,
     cursor: Cursor,

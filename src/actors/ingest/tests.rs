@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::read_out;
 use super::testing::{END, END_B, META, START, World, lines};
 use crate::codex::rollout::SessionMeta;
 
@@ -120,6 +121,19 @@ async fn a_later_registration_reads_a_rotated_rollout_from_its_start() {
     world.register("thread-2");
     world.expect((2, rotated.len(), 0)).await;
     assert_eq!(world.facts(), ["a completed ", "b interrupted "]);
+}
+
+#[actix::test]
+async fn what_is_left_of_a_rollout_is_read_before_it_is_left_if_it_can_be() {
+    let world = World::new();
+    world.write(lines(&[META, START, END]));
+    read_out(&world.store, "session-1").await.unwrap();
+    assert_eq!(world.facts(), ["a completed "]);
+    world.write("");
+    read_out(&world.store, "session-1").await.unwrap();
+    world.look.execute_batch("UPDATE sessions SET codex_session_path = NULL").unwrap();
+    read_out(&world.store, "session-1").await.unwrap();
+    assert_eq!(world.facts(), ["a completed "]);
 }
 
 #[actix::test]
