@@ -73,6 +73,7 @@ pub struct DispatchReply {
 
 impl Call for DispatchArgs {
     type Reply = DispatchReply;
+    const NOT_FOR_TOOLS: &'static [&'static str] = &["once", "watch", "interval", "watch_iterations"];
 
     async fn serve(self, hub: &Hub, _: &Caller) -> Result<DispatchReply, Failure> {
         let options = PassOptions {

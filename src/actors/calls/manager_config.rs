@@ -132,6 +132,7 @@ impl From<Configured> for ConfigReply {
 
 impl Call for ManagerConfigArgs {
     type Reply = ManagerConfigReply;
+    const NOT_FOR_TOOLS: &'static [&'static str] = &["interactive"];
 
     fn changes_task(&self) -> Option<&str> {
         (!self.questions).then_some(&self.task)

@@ -65,6 +65,9 @@ pub trait Call: Serialize + DeserializeOwned + Into<Request> + 'static {
         Place::Caller => ToolKind::Hidden,
     };
 
+    /// The arguments that mean something at a command line only, by the names of their fields.
+    const NOT_FOR_TOOLS: &'static [&'static str] = &[];
+
     /// Whether it may wait for something to happen. It is abandoned when its caller hangs up, so
     /// that what comes later does not go to nobody.
     const WAITS: bool = false;

@@ -16,6 +16,7 @@ use crate::for_each_call;
 /// What a call is beyond its command line.
 struct Traits {
     kind: ToolKind,
+    hidden: &'static [&'static str],
     waits: bool,
     types: Value,
 }
@@ -26,6 +27,7 @@ macro_rules! define_traits {
         fn traits() -> Vec<Traits> {
             vec![$(Traits {
                 kind: calls::$module::$args::TOOL,
+                hidden: calls::$module::$args::NOT_FOR_TOOLS,
                 waits: calls::$module::$args::WAITS,
                 types: schema::types_of::<calls::$module::$args>(),
             }),*]
@@ -74,15 +76,17 @@ impl Catalogue {
 
 impl Offer {
     fn new(command: &Command, traits: &Traits) -> Self {
+        let hide = |command: Command, id: &&str| command.mut_arg(*id, |arg| arg.hide(true));
+        let command = traits.hidden.iter().fold(command.clone(), hide);
         let about = command.get_long_about().or(command.get_about()).map(ToString::to_string);
-        let input = Arc::new(schema::input(command, &traits.types));
+        let input = Arc::new(schema::input(&command, &traits.types));
         let annotations = ToolAnnotations::new()
             .read_only(traits.kind == ToolKind::Reads)
             .destructive(false)
             .open_world(false);
         let name = command.get_name().replace('-', "_");
         let tool = Tool::new(name, about.unwrap_or_default(), input).with_annotations(annotations);
-        Self { tool, command: command.clone(), waits: traits.waits }
+        Self { tool, command, waits: traits.waits }
     }
 
     /// The call that the arguments ask for; its wait, if it waits, ends within `max_wait_seconds`.
@@ -152,5 +156,7 @@ mod tests {
         let message = "invalid value 'activ' for '--state <STATE>' [possible values: active, gone, all]";
         assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::Usage, message));
         assert_eq!(failure.hints, ["a similar value exists: 'active'"]);
+        assert_eq!(request("dispatch", json!({"watch": true})).unwrap_err().kind, FailureKind::Usage);
+        assert!(request("dispatch", json!({"dry_run": true})).is_ok());
     }
 }
