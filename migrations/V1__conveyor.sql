@@ -61,7 +61,8 @@ CREATE TABLE session_links (
 --      └──────────┴─► failed
 --
 -- `started` is written before the effect, so a claim that died before it is safe to repeat and one
--- that died after it is `unknown`. `failed` says that nothing was sent.
+-- that died after it is `unknown`. `failed` says that nothing was sent, or that a person found that
+-- it did not arrive. Every move is described in `docs/deliveries.md`.
 CREATE TABLE deliveries (
     id                INTEGER PRIMARY KEY,
     notification_id   INTEGER REFERENCES routed_notifications (id),
@@ -94,7 +95,7 @@ CREATE TABLE deliveries (
     CHECK (transport IS NOT NULL OR state IN ('claimed', 'failed')),
     CHECK (state <> 'claimed' OR started_at IS NULL),
     CHECK (started_at IS NOT NULL OR transport = 'mailbox' OR state IN ('claimed', 'failed')),
-    CHECK (sent_at IS NULL OR state IN ('sent', 'observed', 'unknown')),
+    CHECK (sent_at IS NULL OR state IN ('sent', 'observed', 'failed', 'unknown')),
     CHECK (sent_at IS NOT NULL OR state <> 'sent'),
     CHECK ((settled_at IS NOT NULL) = (state IN ('observed', 'failed'))),
     -- Nothing but evidence makes a delivery observed.
@@ -103,6 +104,8 @@ CREATE TABLE deliveries (
 ) STRICT;
 CREATE INDEX deliveries_target_state ON deliveries (target_session_id, state, id);
 CREATE INDEX deliveries_state ON deliveries (state, id);
+-- Pushed, and not seen to arrive: few, and looked at every few seconds.
+CREATE INDEX deliveries_unseen ON deliveries (sent_at) WHERE state = 'sent' AND transport <> 'mailbox';
 CREATE INDEX deliveries_notification ON deliveries (notification_id, id);
 CREATE INDEX deliveries_command ON deliveries (command_id, id);
 CREATE INDEX deliveries_correlation ON deliveries (correlation_id);

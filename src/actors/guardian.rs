@@ -13,6 +13,7 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use super::dispatcher::{Dispatcher, MakePass};
+use super::doubt::{self, Doubt};
 use super::ending::End;
 use super::file_watch::{CatchUp, FileWatch};
 use super::hub::gone;
@@ -208,6 +209,8 @@ impl Actor for Guardian {
             self.dispatcher(ctx);
             let follow = follow_bound_sessions(self.store.clone(), ctx.address().recipient());
             ctx.spawn(follow.into_actor(self));
+            let doubts = doubt::sweep(self.store.clone(), ctx.address().recipient());
+            ctx.spawn(doubts.into_actor(self));
         }
     }
 }
@@ -329,4 +332,5 @@ hand_on_to_session! {
     Nudge, |nudge| &nudge.session_id;
     Interrupt, |interrupt| &interrupt.session_id;
     End, |end| &end.session_id;
+    Doubt, |doubt| &doubt.0.target_session_id;
 }

@@ -7,6 +7,7 @@ pub mod blocking;
 pub mod calls;
 pub mod cycle;
 pub mod dispatcher;
+pub mod doubt;
 pub mod ending;
 pub mod file_watch;
 pub mod gateway;

@@ -82,16 +82,16 @@ pub type Terminals = Rc<dyn Fn(Option<&str>) -> Terminal>;
 /// The actor of one session.
 pub struct Session {
     _obituary: Obituary,
-    hands: Hands,
-    turn: Rc<Mutex<()>>,
+    pub(super) hands: Hands,
+    pub(super) turn: Rc<Mutex<()>>,
     attends: bool,
 }
 
 /// What is needed to reach the session.
 #[derive(Clone)]
-struct Hands {
-    session_id: String,
-    store: Store,
+pub(super) struct Hands {
+    pub(super) session_id: String,
+    pub(super) store: Store,
     terminals: Terminals,
     connection: Connection,
 }
@@ -187,7 +187,7 @@ impl Handler<End> for Session {
 }
 
 impl Hands {
-    async fn linked(&self) -> Result<LinkedSession, Failure> {
+    pub(super) async fn linked(&self) -> Result<LinkedSession, Failure> {
         Ok(self.store.read(GetLinkedSession(self.session_id.clone())).await?)
     }
 
@@ -197,7 +197,7 @@ impl Hands {
         Ok(terminal.view(target, lines).await?)
     }
 
-    fn pane(&self, linked: &LinkedSession) -> Result<(Terminal, Target), Failure> {
+    pub(super) fn pane(&self, linked: &LinkedSession) -> Result<(Terminal, Target), Failure> {
         let session = &linked.session;
         let Some(tmux_session) = &session.tmux_session else {
             return Err(Failure::refused(format!("session {} has no tmux session", session.name))
@@ -381,7 +381,7 @@ fn safe_key(class: PaneClass) -> KeyName {
 }
 
 /// What a pane tells beside its text.
-fn signs(view: &PaneView) -> PaneSigns<'_> {
+pub(super) fn signs(view: &PaneView) -> PaneSigns<'_> {
     PaneSigns { title: Some(&view.pane.title), will_retry: false }
 }
 

@@ -3,6 +3,7 @@
 mod classify;
 mod commands;
 mod connection;
+mod deliveries;
 mod dispatch;
 mod doctor;
 mod inbox;
@@ -13,6 +14,7 @@ mod output;
 mod run;
 mod show;
 mod stop;
+mod table;
 mod tasks;
 
 use std::ffi::OsString;
@@ -92,11 +94,23 @@ fn program_name() -> &'static str {
 /// The whole command line as clap sees it, under the given program name.
 fn command_line(program: &'static str) -> clap::Command {
     let mut command = Cli::command().name(program).bin_name(program);
-    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
-    for name in names {
-        command = command.mut_subcommand(name, |sub| sub.help_template(HELP_TEMPLATE));
+    for call in calls_of_verbs(&command) {
+        command = command.mut_subcommand(call, |call| call.hide(true));
     }
-    command
+    command.mut_subcommands(|command| {
+        let verbs = |verb: clap::Command| verb.help_template(HELP_TEMPLATE);
+        command.disable_help_subcommand(true).help_template(HELP_TEMPLATE).mut_subcommands(verbs)
+    })
+}
+
+/// The calls that people make as the verb of a noun: `deliveries-settle` as `deliveries settle`.
+fn calls_of_verbs(command: &clap::Command) -> Vec<String> {
+    let verbs = |noun: &clap::Command| {
+        noun.get_subcommands()
+            .map(|verb| format!("{}-{}", noun.get_name(), verb.get_name()))
+            .collect::<Vec<_>>()
+    };
+    command.get_subcommands().flat_map(verbs).collect()
 }
 
 fn parse(program: &'static str, args: impl Iterator<Item = OsString>) -> Result<Cli, ExitCode> {
@@ -120,9 +134,11 @@ fn run(cli: Cli, program: &'static str) -> Result<u8, Failure> {
         Command::Call(Request::Dispatch(args)) => {
             dispatch::run(&mut Connection::open(paths, caller), &args, &mut output)
         }
-        Command::Call(request) => call_and_show(&mut Connection::open(paths, caller), request, &mut output),
         Command::Doctor(args) => doctor::doctor(&args, &paths, &caller.cwd),
         Command::DoctorSelf(args) => doctor::doctor_self(&args, &caller),
+        Command::Call(request) => {
+            call_and_show(&mut Connection::open(paths, caller), deliveries::meant(request), &mut output)
+        }
         Command::Mcp(args) => mcp::run(&args, paths, caller),
         Command::Run(args) => run::run(&args, &paths, &mut output),
     }

@@ -40,6 +40,11 @@ impl OriginHeader {
         Some((Self::parse(first_line)?, body))
     }
 
+    /// Whether a text that a terminal shows begins as a header does. It need not be a whole one.
+    pub fn begins(text: &str) -> bool {
+        text.starts_with(OPENING)
+    }
+
     fn parse(line: &str) -> Option<Self> {
         let fields = line.strip_prefix(OPENING)?.strip_suffix(']')?;
         let (kind, rest) = fields.split_once(" from=")?;

@@ -1,11 +1,22 @@
 //! Deliveries: each attempt to make a session see something, from the claim to the evidence.
 //!
-//! The states and their moves are drawn in `migrations/V1__conveyor.sql`. Whoever moves a delivery
+//! The states and their moves are described in `docs/deliveries.md`. Whoever moves a delivery
 //! must name its fence; a claimant that lost its claim changes nothing.
+
+pub(super) mod contract;
+mod doubt;
+#[cfg(test)]
+mod exits;
+mod list;
+mod settle;
 
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::Value;
 use sha2::Digest;
+
+pub use doubt::{AbandonNudges, DoubtDelivery, Overdue, OverdueDeliveries, Unseen};
+pub use list::{Delivery, ListDeliveries, Receipt, find};
+pub use settle::{SettleDelivery, Settled};
 
 use super::StoreError;
 use crate::domain::time::now_iso;

@@ -1,8 +1,11 @@
 //! Receipts: a text that arrived in a session proves the delivery that sent it.
 
 use rusqlite::{Connection, OptionalExtension};
+use serde_json::json;
 
 use super::StoreError;
+use super::deliveries::{self, contract};
+use super::telemetry::{self, Actor, Severity, Telemetry};
 use crate::domain::time::now_iso;
 
 /// What an arrived user text tells about who sent it.
@@ -27,15 +30,45 @@ pub fn observe(
     arrival: &Arrival,
     event_id: i64,
 ) -> Result<Option<i64>, StoreError> {
-    let Some(delivery) = proven(conn, session_id, arrival)? else { return Ok(None) };
+    let Some(Proven { id, was_unknown }) = proven(conn, session_id, arrival)? else { return Ok(None) };
     conn.prepare_cached(
         "UPDATE deliveries SET state = 'observed', receipt_event_id = ?2, settled_at = ?3 WHERE id = ?1",
     )?
-    .execute((delivery, event_id, now_iso()))?;
-    Ok(Some(delivery))
+    .execute((id, event_id, now_iso()))?;
+    if was_unknown {
+        contract::arrived(conn, id)?;
+        tell_late(conn, id)?;
+    }
+    Ok(Some(id))
 }
 
-fn proven(conn: &Connection, session_id: &str, arrival: &Arrival) -> Result<Option<i64>, StoreError> {
+/// A delivery that an arrival proves.
+struct Proven {
+    id: i64,
+    /// It had been given up.
+    was_unknown: bool,
+}
+
+/// What everybody took for lost has arrived.
+fn tell_late(conn: &Connection, id: i64) -> Result<(), StoreError> {
+    let Some(delivery) = deliveries::find(conn, id)? else { return Ok(()) };
+    telemetry::emit(
+        conn,
+        &Telemetry {
+            actor: Actor::Dispatch,
+            event_type: "delivery_observed_late",
+            severity: Severity::Info,
+            summary: &format!("delivery {id} to {} has arrived after all", delivery.target_session_name),
+            task_id: delivery.task_id.as_deref(),
+            run_id: None,
+            correlation: json!({"correlation_id": delivery.correlation_id, "delivery_id": id}),
+            attributes: json!({"signal_type": delivery.signal_type, "transport": delivery.transport}),
+        },
+    )?;
+    Ok(())
+}
+
+fn proven(conn: &Connection, session_id: &str, arrival: &Arrival) -> Result<Option<Proven>, StoreError> {
     if let Some(id) = &arrival.client_message_id {
         let exact = pending(conn, session_id, "client_message_id = ?2", id)?;
         if exact.is_some() {
@@ -55,10 +88,13 @@ fn pending(
     session_id: &str,
     condition: &str,
     id: &str,
-) -> Result<Option<i64>, StoreError> {
+) -> Result<Option<Proven>, StoreError> {
     let sql = format!(
-        "SELECT id FROM deliveries WHERE target_session_id = ?1 AND state IN ('started', 'sent', 'unknown')
+        "SELECT id, state = 'unknown' FROM deliveries WHERE target_session_id = ?1 AND state IN ('started', 'sent', 'unknown')
          AND {condition} ORDER BY id LIMIT 1"
     );
-    Ok(conn.prepare_cached(&sql)?.query_row([session_id, id], |row| row.get(0)).optional()?)
+    let proven = conn
+        .prepare_cached(&sql)?
+        .query_row([session_id, id], |row| Ok(Proven { id: row.get(0)?, was_unknown: row.get(1)? }));
+    Ok(proven.optional()?)
 }

@@ -10,6 +10,7 @@ pub mod closing;
 pub mod commands;
 pub mod cycle;
 pub mod db_doctor;
+pub mod deliveries;
 pub mod discover;
 pub mod dispatch;
 pub mod inbox;
@@ -100,6 +101,8 @@ macro_rules! for_each_call {
             EnqueueNudgeWorker(commands::EnqueueNudgeWorkerArgs),
             Cycle(cycle::CycleArgs),
             DbDoctor(db_doctor::DbDoctorArgs),
+            Deliveries(deliveries::DeliveriesArgs),
+            DeliveriesSettle(deliveries::DeliveriesSettleArgs),
             Discover(discover::DiscoverArgs),
             Dispatch(dispatch::DispatchArgs),
             ManagerInbox(inbox::ManagerInboxArgs),

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::{Letter, NotReady, Sending, Transport};
 use crate::actors::tmux::{Terminal, TerminalError};
 use crate::codex::pane::{PaneClass, PaneSigns, classify, composer_text};
+use crate::domain::OriginHeader;
 use crate::domain::transport::TransportKind;
 use crate::tmux::{KeyName, PaneView, Target};
 
@@ -61,9 +62,14 @@ impl TmuxTransport {
                 false,
             );
         }
-        if composer_text(&view.text).is_some_and(|draft| !draft.trim().is_empty()) {
+        if let Some(draft) = composer_text(&view.text).filter(|draft| !draft.trim().is_empty()) {
+            let whose =
+                if OriginHeader::begins(&draft) { "an earlier message of conveyor" } else { "a draft" };
             return not_ready(
-                format!("a draft stands in the composer of tmux session {}", self.session),
+                format!(
+                    "{whose} stands typed but not submitted in the composer of tmux session {}",
+                    self.session
+                ),
                 true,
             );
         }

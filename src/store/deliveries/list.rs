@@ -1,0 +1,172 @@
+//! Deliveries as people look at them.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::domain::DeliveryState;
+use crate::domain::transport::TransportKind;
+use crate::store::{Query, StoreError, row, sessions, tasks};
+
+/// A row of `deliveries` with the names of what it refers to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Row id; grows with time.
+    pub id: i64,
+    /// What it carries out: `notification`, `command`, `nudge` or `interrupt`.
+    pub source: String,
+    /// What is delivered, e.g. `worker_task_complete` or `nudge`.
+    pub signal_type: String,
+    /// How far it got.
+    pub state: DeliveryState,
+    /// The way it took; none before one was chosen.
+    pub transport: Option<TransportKind>,
+    /// The task it belongs to.
+    pub task_id: Option<String>,
+    /// That task's name.
+    pub task_name: Option<String>,
+    /// The session to reach.
+    pub target_session_id: String,
+    /// That session's name.
+    pub target_session_name: String,
+    /// The routed notification, for facts and commands.
+    pub notification_id: Option<i64>,
+    /// The queued command.
+    pub command_id: Option<String>,
+    /// The attempt at that command.
+    pub attempt_id: Option<i64>,
+    /// Ties it to its cause.
+    pub correlation_id: Option<String>,
+    /// The id under which a transport that carries one sent it.
+    pub client_message_id: Option<String>,
+    /// The size of the text. The text itself is not kept here.
+    pub body_bytes: Option<i64>,
+    /// The hash of the text.
+    pub body_sha256: Option<String>,
+    /// When somebody took it on.
+    pub claimed_at: String,
+    /// When the effect was about to happen.
+    pub started_at: Option<String>,
+    /// When the transport had taken it.
+    pub sent_at: Option<String>,
+    /// When it was observed or had failed.
+    pub settled_at: Option<String>,
+    /// The evidence that it arrived.
+    pub receipt: Option<Receipt>,
+    /// Why it failed, or what is known where it is not known whether it arrived.
+    pub error: Option<String>,
+    /// What the target's pane showed then.
+    pub pane_class: Option<String>,
+}
+
+/// The evidence that a delivery arrived.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The rollout event in which the text arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<i64>,
+    /// When that event was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_timestamp: Option<String>,
+    /// Other evidence: who took it from the mailbox, or who settled it and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Value>,
+}
+
+/// A delivery of a command or a direct nudge belongs to the command's task, or to the one that the
+/// target is bound to.
+const SELECT: &str = "SELECT d.id, d.source, COALESCE(n.signal_type, c.type, d.source), d.state, d.transport,
+        t.id, t.name, d.target_session_id, s.name, d.notification_id, d.command_id, d.attempt_id,
+        d.correlation_id, d.client_message_id, d.body_bytes, d.body_sha256,
+        d.claimed_at, d.started_at, d.sent_at, d.settled_at,
+        d.receipt_event_id, e.timestamp, d.receipt_json, d.error, d.pane_class
+    FROM deliveries d JOIN sessions s ON s.id = d.target_session_id
+    LEFT JOIN routed_notifications n ON n.id = d.notification_id
+    LEFT JOIN commands c ON c.id = d.command_id
+    LEFT JOIN codex_events e ON e.id = d.receipt_event_id
+    LEFT JOIN tasks t ON t.id = COALESCE(n.task_id, c.task_id,
+        (SELECT task_id FROM bindings WHERE worker_session_id = d.target_session_id AND state IN ('active', 'ending')),
+        (SELECT task_id FROM bindings WHERE manager_session_id = d.target_session_id AND state IN ('active', 'ending')))";
+
+impl Delivery {
+    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let transport: Option<String> = row.get(4)?;
+        let receipt = Receipt {
+            event_id: row.get(20)?,
+            event_timestamp: row.get(21)?,
+            details: row::optional_json(row, 22)?,
+        };
+        Ok(Self {
+            id: row.get(0)?,
+            source: row.get(1)?,
+            signal_type: row.get(2)?,
+            state: row::word(row, 3)?,
+            transport: transport.as_deref().and_then(TransportKind::parse),
+            task_id: row.get(5)?,
+            task_name: row.get(6)?,
+            target_session_id: row.get(7)?,
+            target_session_name: row.get(8)?,
+            notification_id: row.get(9)?,
+            command_id: row.get(10)?,
+            attempt_id: row.get(11)?,
+            correlation_id: row.get(12)?,
+            client_message_id: row.get(13)?,
+            body_bytes: row.get(14)?,
+            body_sha256: row.get(15)?,
+            claimed_at: row.get(16)?,
+            started_at: row.get(17)?,
+            sent_at: row.get(18)?,
+            settled_at: row.get(19)?,
+            receipt: (receipt != Receipt::default()).then_some(receipt),
+            error: row.get(23)?,
+            pane_class: row.get(24)?,
+        })
+    }
+}
+
+/// The delivery with this id.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn find(conn: &Connection, id: i64) -> Result<Option<Delivery>, StoreError> {
+    let sql = format!("{SELECT} WHERE d.id = ?1");
+    Ok(conn.prepare_cached(&sql)?.query_row([id], Delivery::of).optional()?)
+}
+
+/// The newest deliveries that fit, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct ListDeliveries {
+    /// Only those of this task, by name or id.
+    pub task: Option<String>,
+    /// Only those to this session, by name or id.
+    pub session: Option<String>,
+    /// Only those in this state.
+    pub state: Option<DeliveryState>,
+    /// So many at most.
+    pub limit: u32,
+}
+
+impl Query for ListDeliveries {
+    type Out = Vec<Delivery>;
+
+    /// # Errors
+    /// `NotFound` for an unknown task or session.
+    fn run(self, conn: &Connection) -> Result<Vec<Delivery>, StoreError> {
+        let task_id = self.task.map(|task| tasks::get(conn, &task)).transpose()?.map(|task| task.id);
+        let session_id =
+            self.session.map(|session| sessions::get(conn, &session)).transpose()?.map(|session| session.id);
+        let sql = format!(
+            "{SELECT} WHERE (?1 IS NULL OR t.id = ?1) AND (?2 IS NULL OR d.target_session_id = ?2)
+               AND (?3 IS NULL OR d.state = ?3)
+             ORDER BY d.id DESC LIMIT ?4"
+        );
+        let deliveries = conn
+            .prepare_cached(&sql)?
+            .query_map(
+                (task_id, session_id, self.state.map(DeliveryState::as_str), self.limit),
+                Delivery::of,
+            )?
+            .collect::<Result<_, _>>()?;
+        Ok(deliveries)
+    }
+}
