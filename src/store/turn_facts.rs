@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::Value;
 
-use super::{Query, StoreError};
+use super::StoreError;
 use crate::domain::time::now_iso;
 use crate::domain::{TurnKey, TurnOutcome};
 
@@ -130,14 +130,45 @@ pub fn latest(conn: &Connection, session_id: &str) -> Result<Option<TurnFact>, S
     Ok(fact)
 }
 
-/// The newest fact of a session, by the session's id.
-#[derive(Debug)]
-pub struct LatestFact(pub String);
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
 
-impl Query for LatestFact {
-    type Out = Option<TurnFact>;
+    use super::*;
+    use crate::store::codex_events::{self, NewEvent};
+    use crate::store::testing::TestDb;
 
-    fn run(self, conn: &Connection) -> Result<Self::Out, StoreError> {
-        latest(conn, &self.0)
+    #[test]
+    fn a_turn_that_another_program_announced_is_not_announced_again() {
+        let mut db = TestDb::new();
+        let pair = db.pair("one");
+        let mut events = Vec::new();
+        for turn in ["announced", "new"] {
+            let event = NewEvent {
+                byte_offset: 0,
+                timestamp: None,
+                kind: "event_msg".into(),
+                subtype: Some("task_complete".into()),
+                payload: json!({ "type": "task_complete", "turn_id": turn }).to_string(),
+            };
+            events.push(codex_events::insert(&db.conn, &pair.worker.id, &event, "now").unwrap());
+        }
+        let notification = db.deliver(&pair, "done");
+        db.conn
+            .execute(
+                "UPDATE routed_notifications SET source_event_id = ?1, created_at = 'then' WHERE id = ?2",
+                (events[0], notification),
+            )
+            .unwrap();
+        for expect in [2, 0] {
+            assert_eq!(adopt_from_events(&db.conn, &pair.worker.id, "thread-1", 0).unwrap(), expect);
+        }
+        assert_eq!(
+            db.texts(
+                "SELECT turn_key || ' ' || coalesce(routed_at, 'not routed') FROM turn_facts ORDER BY id"
+            ),
+            ["announced then", "new not routed"]
+        );
+        assert_eq!(latest(&db.conn, &pair.worker.id).unwrap().unwrap().event_id, Some(events[1]));
     }
 }
