@@ -5,9 +5,6 @@ use serde_json::{Map, Value};
 
 use super::Failure;
 
-/// The evidence type that needs more than its name: see [`is_adversarial_proof`].
-pub const ADVERSARIAL_CHECK: &str = "adversarial_check";
-
 /// A loop policy, as commands and deliveries carry it (`loop_policy`). Its run stores the same
 /// fields as metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,16 +119,6 @@ impl BlockReason {
     }
 }
 
-/// Whether evidence is proof that somebody tried to disprove the work: what could fail, how it was
-/// checked and what came out, with no word of failure as its status.
-pub fn is_adversarial_proof(evidence: &Map<String, Value>) -> bool {
-    const FAILING: [&str; 6] = ["error", "errored", "fail", "failed", "failure", "rejected"];
-    let text = |field: &str| evidence.get(field).and_then(Value::as_str).map(str::trim).unwrap_or_default();
-    text("evidence_type") == ADVERSARIAL_CHECK
-        && ["failure_mode", "check", "result"].iter().all(|field| !text(field).is_empty())
-        && !FAILING.contains(&text("status").to_lowercase().as_str())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -184,26 +171,5 @@ mod tests {
         check(1, 2, &["build_passed"], Some("missing_cleanup_evidence"));
         check(1, 2, &["cleanup", "build_passed", "more"], None);
         check(0, 1, &[], None);
-    }
-
-    #[test]
-    fn proof_needs_every_field_and_no_word_of_failure() {
-        fn check(evidence: Value, expect: bool) {
-            assert_eq!(is_adversarial_proof(evidence.as_object().unwrap()), expect, "{evidence}");
-        }
-        let proof = |status: Value| json!({"evidence_type": "adversarial_check", "failure_mode": "race", "check": "stress", "result": "held", "status": status});
-        check(proof(Value::Null), true);
-        check(proof("pass".into()), true);
-        check(proof(" Failed ".into()), false);
-        check(proof("rejected".into()), false);
-        check(
-            json!({"evidence_type": "adversarial_check", "failure_mode": "race", "check": " ", "result": "held"}),
-            false,
-        );
-        check(
-            json!({"evidence_type": "tests", "failure_mode": "race", "check": "stress", "result": "held"}),
-            false,
-        );
-        check(json!({}), false);
     }
 }

@@ -22,6 +22,7 @@ pub mod recipe;
 pub mod redaction;
 pub mod role;
 pub mod seconds;
+pub mod shell;
 pub mod signal;
 pub mod startup;
 pub mod suggestion;

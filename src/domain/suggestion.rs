@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Role;
+use super::shell::quoted;
 
 /// A next step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,12 +85,6 @@ fn register(role: Role, program: &str) -> String {
         "Start the {role} with `{program} start-{role} --name NAME`, or register a running Codex session: \
          {program} register-{role} --name NAME --pid PID"
     )
-}
-
-/// A name as one word of a POSIX shell command.
-fn quoted(name: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=".contains(c);
-    if name.chars().all(plain) { name.to_owned() } else { format!("'{}'", name.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! The loop gate of `continue_iteration`: the policy as stored now, the evidence as recorded now.
 
 use rusqlite::Connection;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{Entry, entry};
 use crate::domain::Failure;
-use crate::domain::loop_policy::{ADVERSARIAL_CHECK, LoopPolicy, is_adversarial_proof};
+use crate::domain::criteria::{ADVERSARIAL_CHECK, is_adversarial_proof};
+use crate::domain::loop_policy::{BlockReason, LoopPolicy};
 use crate::store::{StoreError, runs};
 
 /// What the gate decided, and on which policy.
@@ -36,7 +37,7 @@ pub(super) fn gate(
     let satisfied = satisfied_evidence(conn, task_id, &policy.run_id, requested - 1)?;
     let reason = policy.block_reason(requested, &satisfied);
     let missing = match &reason {
-        Some(crate::domain::loop_policy::BlockReason::MissingEvidence(missing)) => missing.clone(),
+        Some(BlockReason::MissingEvidence(missing)) => missing.clone(),
         _ => Vec::new(),
     };
     Ok(Ok(Gate { policy, requested, missing, blocked: reason.map(|reason| reason.word()) }))
@@ -56,7 +57,7 @@ fn satisfied_evidence(
     )?;
     let rows: Vec<String> =
         statement.query_map((task_id, run_id, iteration), |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let evidence = rows.iter().filter_map(|row| serde_json::from_str::<Map<String, Value>>(row).ok());
+    let evidence = rows.iter().filter_map(|row| serde_json::from_str::<Value>(row).ok());
     Ok(evidence
         .filter_map(|evidence| {
             let kind = evidence.get("evidence_type")?.as_str()?.to_owned();
