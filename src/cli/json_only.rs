@@ -9,6 +9,9 @@ impl Show for calls::bindings::BindArgs {}
 impl Show for calls::bindings::UnbindArgs {}
 impl Show for calls::closing::FinishTaskArgs {}
 impl Show for calls::closing::StopTaskArgs {}
+impl Show for calls::contract::HandoffArgs {}
+impl Show for calls::contract::RecordDecisionArgs {}
+impl Show for calls::criteria::CriteriaArgs {}
 impl Show for calls::cycle::CycleArgs {}
 impl Show for calls::discover::DiscoverArgs {}
 impl Show for calls::ingest::IngestArgs {}

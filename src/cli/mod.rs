@@ -3,10 +3,13 @@
 mod classify;
 mod commands;
 mod connection;
+mod contract;
+mod criteria;
 mod deliveries;
 mod dispatch;
 mod doctor;
 mod inbox;
+mod input;
 mod json_only;
 mod manager_config;
 mod mcp;

@@ -21,6 +21,20 @@ words! {
     }
 }
 
+words! {
+    /// Who asked for a criterion.
+    CriterionSource {
+        /// The user.
+        UserRequested = "user_requested",
+        /// The manager, from what it saw.
+        ManagerInferred = "manager_inferred",
+        /// The worker.
+        WorkerProposed = "worker_proposed",
+        /// The last look before the end.
+        FinalAudit = "final_audit",
+    }
+}
+
 /// How many criteria of a task stand where.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "one count for each status")]

@@ -8,6 +8,7 @@ pub mod busy_wait;
 pub mod command;
 pub mod communication;
 pub mod criteria;
+pub mod criteria_plan;
 pub mod cycle;
 pub mod decision;
 pub mod delivery;

@@ -91,6 +91,9 @@ impl Change for RecordDecision {
 
     fn run(self, tx: &Connection) -> Result<ManagerDecision, StoreError> {
         let task = tasks::get(tx, &self.task)?;
+        if self.reason.trim().is_empty() {
+            return Err(Failure::usage("no decision was recorded: its reason is empty").into());
+        }
         if let Some(cycle_id) = self.cycle_id {
             refuse_foreign_cycle(tx, &task, cycle_id)?;
         }
@@ -173,5 +176,74 @@ fn refuse_foreign_cycle(conn: &Connection, task: &tasks::Task, cycle_id: i64) ->
         None => Err(Failure::not_found(format!("cycle {cycle_id} does not exist"))
             .hint(format!("`conveyor cycle {}` makes one and prints its cycle_id", task.name))
             .into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::FailureKind;
+    use crate::store::testing::TestDb;
+
+    fn decide(task: &str, reason: &str, cycle_id: Option<i64>) -> RecordDecision {
+        let payload = Map::from_iter([("k".to_owned(), json!(1))]);
+        RecordDecision {
+            task: task.into(),
+            decision: Decision::Nudge,
+            reason: reason.into(),
+            cycle_id,
+            payload,
+        }
+    }
+
+    fn cycle_of(db: &TestDb, task_id: &str) -> i64 {
+        db.conn
+            .execute(
+                "INSERT INTO manager_cycles (task_id, started_at, state) VALUES (?1, 'now', 'succeeded')",
+                [task_id],
+            )
+            .unwrap();
+        db.conn.last_insert_rowid()
+    }
+
+    #[test]
+    fn a_decision_is_on_record_with_its_cycle() {
+        let mut db = TestDb::new();
+        let task = db.task("one");
+        let cycle_id = cycle_of(&db, &task.id);
+        let decision = db.write(decide("one", "it is stuck", Some(cycle_id))).unwrap();
+        assert_eq!((decision.id, decision.manager_cycle_id), (1, Some(cycle_id)));
+        assert_eq!(decision.payload["k"], 1);
+        assert_eq!(get(&db.conn, &task.id, 1).unwrap(), decision);
+        assert_eq!(
+            db.jsons("SELECT payload_json FROM events WHERE type = 'manager_decision_recorded'"),
+            [
+                json!({"decision": "nudge", "decision_id": 1, "manager_cycle_id": cycle_id, "reason": "it is stuck"})
+            ]
+        );
+    }
+
+    #[test]
+    fn a_decision_needs_a_reason_and_a_cycle_of_its_task() {
+        let mut db = TestDb::new();
+        db.task("one");
+        let other = db.task("two");
+        let cycle_id = cycle_of(&db, &other.id);
+        let check = |refused: Failure, kind: FailureKind| assert_eq!(refused.kind, kind, "{refused}");
+        check(db.refusal(decide("one", " ", None)), FailureKind::Usage);
+        check(db.refusal(decide("one", "r", Some(999))), FailureKind::NotFound);
+        check(db.refusal(decide("one", "r", Some(cycle_id))), FailureKind::Refused);
+        check(db.refusal(decide("nope", "r", None)), FailureKind::NotFound);
+        assert!(db.texts("SELECT reason FROM manager_decisions").is_empty());
+    }
+
+    #[test]
+    fn only_a_decision_of_the_task_is_given() {
+        let mut db = TestDb::new();
+        let (one, two) = (db.task("one"), db.task("two"));
+        let id = db.write(decide("one", "r", None)).unwrap().id;
+        assert!(get(&db.conn, &one.id, id).is_ok());
+        assert!(get(&db.conn, &two.id, id).unwrap_err().to_string().contains("another task"));
+        assert!(get(&db.conn, &one.id, 999).unwrap_err().to_string().contains("does not exist"));
     }
 }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Call, ToolKind, values};
-use crate::actors::blocking::blocking;
+use crate::actors::blocking::read_text;
 use crate::actors::{Caller, Hub};
 use crate::domain::Failure;
 use crate::domain::busy_wait::DEFAULT_BUSY_WAIT_SECONDS;
@@ -40,7 +40,9 @@ impl Call for ClassifyArgs {
     async fn serve(self, _: &Hub, caller: &Caller) -> Result<Classification, Failure> {
         let screen = match (self.text, self.file) {
             (Some(text), _) => text,
-            (None, Some(file)) => read(caller.cwd.join(file)).await?,
+            (None, Some(file)) => read_text(caller.cwd.join(file)).await.map_err(|failure| {
+                failure.hint("--file takes a text file, e.g. what `tmux capture-pane -p` printed")
+            })?,
             (None, None) => {
                 return Err(Failure::usage("there is no text to classify")
                     .hint("give it with --text, --file or on standard input"));
@@ -48,14 +50,4 @@ impl Call for ClassifyArgs {
         };
         Ok(Classification::of(&screen, self.status_age_seconds, self.busy_wait_seconds))
     }
-}
-
-async fn read(path: PathBuf) -> Result<String, Failure> {
-    let shown = path.display().to_string();
-    let bytes = blocking(move || std::fs::read(path)).await?;
-    let bytes = bytes.map_err(|error| {
-        Failure::usage(format!("failed to read {shown}: {error}"))
-            .hint("--file takes a text file, e.g. what `tmux capture-pane -p` printed")
-    })?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -8,6 +8,8 @@ pub mod bindings;
 pub mod classify;
 pub mod closing;
 pub mod commands;
+pub mod contract;
+pub mod criteria;
 pub mod cycle;
 pub mod db_doctor;
 pub mod deliveries;
@@ -99,10 +101,16 @@ macro_rules! for_each_call {
             EnqueueContinueIteration(commands::EnqueueContinueIterationArgs),
             EnqueueNotifyManager(commands::EnqueueNotifyManagerArgs),
             EnqueueNudgeWorker(commands::EnqueueNudgeWorkerArgs),
+            Criteria(criteria::CriteriaArgs),
+            CriteriaPlan(criteria::CriteriaPlanArgs),
             Cycle(cycle::CycleArgs),
             DbDoctor(db_doctor::DbDoctorArgs),
             Deliveries(deliveries::DeliveriesArgs),
             DeliveriesSettle(deliveries::DeliveriesSettleArgs),
+            Handoff(contract::HandoffArgs),
+            ManagerAck(contract::ManagerAckArgs),
+            RecordDecision(contract::RecordDecisionArgs),
+            WorkerAck(contract::WorkerAckArgs),
             Discover(discover::DiscoverArgs),
             Dispatch(dispatch::DispatchArgs),
             ManagerInbox(inbox::ManagerInboxArgs),
