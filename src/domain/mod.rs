@@ -29,6 +29,7 @@ pub mod startup;
 pub mod suggestion;
 pub mod supervision;
 pub mod time;
+pub mod transcript;
 pub mod transport;
 pub mod turn;
 pub mod words;

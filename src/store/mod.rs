@@ -5,6 +5,7 @@
 
 pub mod acks;
 pub mod bindings;
+pub mod captures;
 pub mod closing;
 pub mod codex_events;
 pub mod commands;

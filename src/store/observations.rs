@@ -14,6 +14,8 @@ pub struct Observation<'a> {
     pub task_id: &'a str,
     /// The command that made it.
     pub command_id: Option<&'a str>,
+    /// The capture it is about.
+    pub source_capture_id: Option<i64>,
     /// Who it is about: `worker`, `manager` or `workerctl`.
     pub role: &'a str,
     /// `status`, `error`, `decision`, `blocker`, `summary`, `command_output`, `health` or `capture`.
@@ -33,14 +35,16 @@ pub struct Observation<'a> {
 pub fn record(conn: &Connection, observation: &Observation<'_>) -> Result<i64, StoreError> {
     conn.prepare_cached(
         "INSERT INTO agent_observations
-            (task_id, role, observation_type, severity, command_id, created_at, message, payload_json)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            (task_id, role, observation_type, severity, source_capture_id, command_id, created_at, message,
+             payload_json)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
     .execute((
         observation.task_id,
         observation.role,
         observation.kind,
         observation.severity.as_str(),
+        observation.source_capture_id,
         observation.command_id,
         now_iso(),
         observation.message,

@@ -58,6 +58,17 @@ pub fn find(conn: &Connection, task_id: &str, reference: &str) -> Result<Option<
     Ok(conn.prepare_cached(&sql)?.query_row([reference, task_id], Run::of).optional()?)
 }
 
+/// The id of the task's active run, if any. At most one exists (a unique index sees to it).
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn active_of_task(conn: &Connection, task_id: &str) -> Result<Option<String>, StoreError> {
+    Ok(conn
+        .prepare_cached("SELECT id FROM runs WHERE task_id = ?1 AND status = 'active'")?
+        .query_row([task_id], |row| row.get(0))
+        .optional()?)
+}
+
 /// Ends the active run of a task, if it has one, and tells of it; gives the run's id.
 ///
 /// # Errors

@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::{Call, values};
 use crate::actors::ending::{End, can_end};
 use crate::actors::hub::ask;
-use crate::actors::session::Nudge;
+use crate::actors::session::{Look, Nudge};
 use crate::actors::{Caller, Hub};
+use crate::domain::transcript::CaptureMode;
 use crate::domain::{Failure, Role};
 use crate::store::closing::{
-    BeginClosing, CaptureOptions, Closing, CompleteClosing, EndedSessions, FailClosing, Gates, Plan, Report,
+    BeginClosing, CaptureOptions, Closing, CompleteClosing, EndedSessions, FailClosing, Gates, Plan,
+    RecordSeen, Report, SeenTerminal,
 };
 use crate::store::sessions::{LinkedSession, MarkGone};
 
@@ -61,6 +63,30 @@ pub struct FinishTaskArgs {
     #[arg(long)]
     #[serde(default)]
     pub require_adversarial_proof: bool,
+    /// Keep what the terminals show before they close; when that fails, nothing is closed
+    #[arg(long)]
+    #[serde(default)]
+    pub capture_transcript_before_stop: bool,
+    /// What is kept of them
+    #[arg(long, value_name = "MODE", default_value = "segment")]
+    #[serde(default = "capture_mode")]
+    pub capture_transcript_mode: CaptureMode,
+    /// Lines of scroll-back that are kept
+    #[arg(long, value_name = "LINES", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[serde(default = "capture_lines")]
+    pub capture_transcript_lines: u32,
+    /// The same, and refuse when there is no terminal to capture
+    #[arg(long)]
+    #[serde(default)]
+    pub require_transcript_segment: bool,
+}
+
+fn capture_mode() -> CaptureMode {
+    CaptureMode::Segment
+}
+
+fn capture_lines() -> u32 {
+    200
 }
 
 fn finish_reason() -> String {
@@ -90,7 +116,12 @@ impl Call for FinishTaskArgs {
                 epilogue: self.require_epilogue,
                 adversarial_proof: self.require_adversarial_proof,
             },
-            capture: CaptureOptions { before_stop: false, lines: 200, mode: "segment".to_owned() },
+            capture: CaptureOptions {
+                before_stop: self.capture_transcript_before_stop || self.require_transcript_segment,
+                lines: self.capture_transcript_lines,
+                mode: self.capture_transcript_mode,
+                require_segment: self.require_transcript_segment,
+            },
         };
         close(begin, hub, caller).await
     }
@@ -143,15 +174,24 @@ impl Call for StopTaskArgs {
             decision_id: self.decision_id,
             strict_decisions: self.strict_decisions,
             gates: Gates::default(),
-            capture: CaptureOptions { before_stop: false, lines: 200, mode: "segment".to_owned() },
+            capture: CaptureOptions::default(),
         };
         close(begin, hub, caller).await
     }
 }
 
 async fn close(begin: BeginClosing, hub: &Hub, caller: &Caller) -> Result<Report, Failure> {
-    let message = begin.message.clone();
-    let plan = hub.store.write(begin).await??;
+    let (message, capture) = (begin.message.clone(), begin.capture);
+    let mut plan = hub.store.write(begin).await??;
+    if capture.before_stop {
+        plan = match look(&plan, capture, hub).await {
+            Ok(plan) => plan,
+            Err(failure) => {
+                let ended = EndedSessions::default();
+                return Err(hub.store.write(FailClosing { plan, ended, failure }).await?);
+            }
+        };
+    }
     let own =
         [&plan.worker, &plan.manager].into_iter().flatten().find(|linked| is_own(linked, caller)).cloned();
     let mut ended = EndedSessions::default();
@@ -171,6 +211,18 @@ async fn close(begin: BeginClosing, hub: &Hub, caller: &Caller) -> Result<Report
         }
     }
     Ok(report)
+}
+
+/// Captures the terminals that are about to close.
+async fn look(plan: &Plan, options: CaptureOptions, hub: &Hub) -> Result<Plan, Failure> {
+    let mut seen = Vec::new();
+    for linked in &plan.to_capture {
+        let look = Look { session_id: linked.session.id.clone(), lines: options.lines };
+        let view = ask(&hub.look, look, "session's actor").await?;
+        let pane_id = view.pane.id.to_string();
+        seen.push(SeenTerminal { linked: linked.clone(), pane_id, text: view.text });
+    }
+    Ok(hub.store.write(RecordSeen { plan: plan.clone(), seen, options }).await?)
 }
 
 /// Whether the caller runs inside the session. It is ended last, after everything is on record.

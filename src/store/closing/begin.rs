@@ -67,9 +67,11 @@ impl Change for BeginClosing {
         if self.closing == Closing::Finish {
             (report.final_decision_id, report.final_observation_id) = record_decision(tx, &task, &report)?;
         }
+        let to_capture = self.to_capture(&pair);
         let (worker, manager) = pair;
         Ok(Ok(Plan {
             closing: self.closing,
+            to_capture,
             task,
             worker: worker.filter(|_| self.stop_worker),
             manager: manager.filter(|_| self.stop_manager),
@@ -122,6 +124,20 @@ impl BeginClosing {
         let worker = sessions::get_linked(conn, &binding.worker_session_id)?;
         let manager = sessions::get_linked(conn, &binding.manager_session_id)?;
         Ok((Some(worker), Some(manager)))
+    }
+
+    /// The terminals of the sessions that are to end; of both when none is.
+    fn to_capture(
+        &self,
+        (worker, manager): &(Option<LinkedSession>, Option<LinkedSession>),
+    ) -> Vec<LinkedSession> {
+        let both = !self.stop_worker && !self.stop_manager;
+        [(worker, self.stop_worker || both), (manager, self.stop_manager || both)]
+            .into_iter()
+            .filter(|(_, wanted)| self.capture.before_stop && *wanted)
+            .filter_map(|(session, _)| session.clone())
+            .filter(|linked| linked.session.is_active() && linked.session.tmux_session.is_some())
+            .collect()
     }
 
     fn audit(&self, conn: &Connection, task: &Task) -> Result<Audits, StoreError> {
@@ -303,6 +319,7 @@ fn record_decision(
         &Observation {
             task_id: &task.id,
             command_id: Some(&report.command_id),
+            source_capture_id: None,
             role: "manager",
             kind: "decision",
             severity: Severity::Info,

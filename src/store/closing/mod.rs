@@ -1,8 +1,10 @@
-//! Closing a task: it is finished, or stopped. In three steps, so that nothing outside happens
-//! without a record: [`BeginClosing`] checks and records the intent, then the sessions are ended,
-//! then [`CompleteClosing`] or [`FailClosing`] records what came of it.
+//! Closing a task: it is finished, or stopped. In steps, so that nothing outside happens without a
+//! record: [`BeginClosing`] checks and records the intent, [`RecordSeen`] keeps what the terminals
+//! showed, then the sessions are ended, then [`CompleteClosing`] or [`FailClosing`] records what
+//! came of it.
 
 mod begin;
+mod capture;
 mod end;
 mod gates;
 #[cfg(test)]
@@ -12,12 +14,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use begin::BeginClosing;
+pub use capture::{RecordSeen, SeenTerminal};
 pub use end::{CompleteClosing, EndedSessions, FailClosing};
 pub use gates::{AckAudit, CriteriaAudit, EpilogueAudit};
 
 use super::decision_check::DecisionCheck;
 use super::sessions::LinkedSession;
 use super::tasks::Task;
+use crate::domain::transcript::CaptureMode;
 use crate::domain::words::words;
 
 words! {
@@ -62,14 +66,22 @@ pub struct Gates {
 }
 
 /// What is captured of the terminals before they are closed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CaptureOptions {
     /// Capture at all.
     pub before_stop: bool,
     /// Lines of scroll-back.
     pub lines: u32,
     /// What is kept.
-    pub mode: String,
+    pub mode: CaptureMode,
+    /// Fail when there is nothing to capture.
+    pub require_segment: bool,
+}
+
+impl Default for CaptureOptions {
+    fn default() -> Self {
+        Self { before_stop: false, lines: 200, mode: CaptureMode::Segment, require_segment: false }
+    }
 }
 
 /// How a closing stands: the answer of the commands, and the result of their command rows.
@@ -129,6 +141,8 @@ pub struct Plan {
     pub worker: Option<LinkedSession>,
     /// The manager to end, if it is to be ended.
     pub manager: Option<LinkedSession>,
+    /// The sessions whose terminals are to be captured first.
+    pub to_capture: Vec<LinkedSession>,
     /// The report so far.
     pub report: Report,
 }

@@ -18,7 +18,7 @@ fn begin(closing: Closing) -> BeginClosing {
         decision_id: None,
         strict_decisions: false,
         gates: Gates::default(),
-        capture: CaptureOptions { before_stop: false, lines: 200, mode: "segment".into() },
+        capture: CaptureOptions::default(),
     }
 }
 
@@ -196,4 +196,38 @@ fn without_proof_or_decision_nothing_is_recorded() {
 
     add_criterion(&db, "satisfied", &evidence);
     close(&mut db, BeginClosing { gates: proof, ..begin(Closing::Finish) }, EndedSessions::default());
+}
+
+#[test]
+fn terminals_are_captured_before_they_close() {
+    let mut db = TestDb::new();
+    db.pair("t1");
+    db.conn.execute("UPDATE sessions SET tmux_session = 'codex-' || name WHERE role = 'worker'", []).unwrap();
+    let options = CaptureOptions { before_stop: true, require_segment: true, ..CaptureOptions::default() };
+    let both =
+        BeginClosing { stop_worker: true, stop_manager: true, capture: options, ..begin(Closing::Finish) };
+
+    let plan = db.write(both.clone()).unwrap().unwrap();
+    let names: Vec<_> = plan.to_capture.iter().map(|linked| linked.session.name.as_str()).collect();
+    assert_eq!(names, ["t1-w"], "the manager has no terminal");
+    assert!(
+        db.refusal(RecordSeen { plan: plan.clone(), seen: Vec::new(), options })
+            .message
+            .contains("no terminal")
+    );
+
+    let seen = plan
+        .to_capture
+        .iter()
+        .map(|linked| SeenTerminal { linked: linked.clone(), pane_id: "%0".into(), text: "a secret".into() })
+        .collect();
+    let plan = db.write(RecordSeen { plan, seen, options }).unwrap();
+    let report = db.write(CompleteClosing { plan, ended: EndedSessions::default() }).unwrap();
+    assert_eq!(report.pre_stop_transcript_captures.len(), 1);
+    assert_eq!(db.texts("SELECT segment_text FROM transcript_segments"), ["a secret"]);
+    assert!(!json!(report).to_string().contains("secret"));
+    assert_eq!(
+        task_events(&db)[2..],
+        ["worker_terminal_captured", "finish_task_pre_stop_transcript_captured", "finish_task_succeeded"]
+    );
 }
