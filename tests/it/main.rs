@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on says so by panicking")]
 
 mod codex;
+mod control;
 mod database;
 mod harness;
 mod mcp;

@@ -1,0 +1,184 @@
+//! Sessions and tasks by hand: register, bind, list, finish, stop.
+
+use crate::support::model::{run, say};
+use crate::support::rollout::Rollout;
+use crate::support::run::Run;
+use crate::support::wait::PATIENCE;
+use crate::support::{Script, Terminal, World, wait_for};
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+
+/// A task `t1` with worker `w1` in tmux and manager `m1` without, bound.
+fn pair_by_hand(world: &World) {
+    world.conveyor(&["tasks", "--create", "t1", "--goal", "Ship it"]).ok();
+    world.tmux(&["new-session", "-d", "-s", "codex-w1", "cat"], "").ok();
+    register(world, "worker", "w1", &["--tmux-session", "codex-w1"]);
+    register(world, "manager", "m1", &[]);
+    world.conveyor(&["bind", "--task", "t1", "--worker", "w1", "--manager", "m1"]).ok();
+}
+
+fn register(world: &World, role: &str, name: &str, more: &[&str]) -> Value {
+    let rollout = Rollout::create(&world.codex_home(), &world.work_dir("project")).unwrap();
+    let (command, pid) = (format!("register-{role}"), std::process::id().to_string());
+    let mut args =
+        vec![&*command, "--name", name, "--pid", &pid, "--codex-session", rollout.path.to_str().unwrap()];
+    args.extend(more);
+    world.conveyor(&args).ok().json()
+}
+
+fn texts(world: &World, sql: &str) -> Vec<String> {
+    let database = Connection::open(world.state_root().join("workerctl.db")).unwrap();
+    let mut statement = database.prepare(sql).unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+fn states(world: &World) -> Vec<String> {
+    texts(world, "SELECT state FROM tasks UNION ALL SELECT name || ' ' || state FROM sessions ORDER BY 1")
+}
+
+#[test]
+fn a_pair_is_found_bound_and_finished() {
+    let world = World::new();
+    pair_by_hand(&world);
+    let sessions = world.conveyor(&["sessions"]).ok().json();
+    assert_eq!(sessions[0]["communication"]["transports"], json!(["tmux", "mailbox"]));
+    assert_eq!(sessions[1]["communication"]["transports"], json!(["mailbox"]));
+    let shared = world.conveyor(&["sessions", "--name", "w1", "--redact-identity-token"]).ok();
+    assert!(!shared.stdout.contains("session-token-"), "{}", shared.text());
+    let found = world.conveyor(&["discover", "w1"]).ok().json();
+    assert_eq!(found["bindings"][0]["task_name"], "t1");
+
+    let finish = ["finish-task", "t1", "--stop-worker", "--stop-manager", "--reason", "merged"];
+    let report = world.conveyor(&finish).ok().json();
+    assert_eq!((&report["killed_worker"], &report["killed_manager"]), (&json!(true), &json!(false)));
+    assert_eq!(states(&world), ["done", "m1 active", "w1 gone"]);
+    world.tmux(&["has-session", "-t", "codex-w1"], "").exits(1);
+
+    let again = world.conveyor(&finish).ok().json();
+    assert_eq!((&again["already_done_followup"], &again["killed_worker"]), (&json!(true), &json!(false)));
+    let refused = world.conveyor(&["finish-task", "t1"]).exits(1);
+    assert!(refused.stderr.contains("is done already"), "{}", refused.text());
+}
+
+#[test]
+fn what_tmux_refuses_leaves_the_task_as_it_is() {
+    let world = World::new();
+    pair_by_hand(&world);
+    let tmux = fs::read_link(world.bin().join("tmux")).unwrap();
+    fs::remove_file(world.bin().join("tmux")).unwrap();
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *kill-session*) echo 'error connecting to x (Operation not permitted)' >&2; exit 1;; esac\nexec {} \"$@\"\n",
+        tmux.display()
+    );
+    fs::write(world.bin().join("tmux"), script).unwrap();
+    fs::set_permissions(world.bin().join("tmux"), fs::Permissions::from_mode(0o755)).unwrap();
+
+    let refused = world.conveyor(&["finish-task", "t1", "--stop-worker"]).exits(1);
+    assert!(
+        refused.stderr.contains("task t1 was left as it is: not permitted to use tmux"),
+        "{}",
+        refused.text()
+    );
+    assert_eq!(states(&world), ["candidate", "m1 active", "w1 active"]);
+    assert_eq!(
+        texts(
+            &world,
+            "SELECT type || ' ' || state || ' ' || json_extract(result_json, '$.failure_stage') FROM commands"
+        ),
+        ["finish_task failed live_lifecycle_side_effects"]
+    );
+    world.conveyor(&["stop", "w1"]).exits(1);
+    assert_eq!(texts(&world, "SELECT state FROM commands WHERE type = 'stop_session'"), ["failed"]);
+}
+
+#[test]
+fn a_session_is_stopped_once() {
+    let world = World::new();
+    pair_by_hand(&world);
+    let near = world.conveyor(&["stop", "w11"]).exits(1);
+    assert!(near.stderr.contains("did you mean w1?"), "{}", near.text());
+    assert_eq!(world.conveyor(&["stop", "w1"]).ok().stdout, "stopped w1\n");
+    assert_eq!(world.conveyor(&["stop", "w1"]).ok().stdout, "w1 was not running\n");
+    let refused = world.conveyor(&["stop", "m1"]).exits(1);
+    assert!(refused.stderr.contains("conveyor deregister m1"), "{}", refused.text());
+    assert_eq!(states(&world), ["candidate", "m1 active", "w1 gone"]);
+}
+
+#[test]
+fn no_command_is_a_question_that_the_usage_answers() {
+    let world = World::new();
+    let usage = world.conveyor(&[]).ok();
+    assert!(usage.stdout.starts_with("usage: conveyor"), "{}", usage.text());
+    assert_eq!(world.conveyor(&["--help"]).ok().stdout.lines().next(), usage.stdout.lines().next());
+    assert!(!world.state_root().join("workerctl.db").exists());
+}
+
+#[test]
+fn the_doctors_say_what_is_missing() {
+    let world = World::new();
+    let machine = world.conveyor(&["doctor"]).exits(1).json();
+    let failed: Vec<&str> = machine["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|check| check["ok"] == false)
+        .map(|check| check["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(failed, ["codex"]);
+    assert_eq!(machine["supervisor"], Value::Null);
+
+    let own = world.conveyor(&["doctor-self", "--session", "nowhere"]).exits(1).json();
+    assert_eq!(own["supported"], false);
+    assert!(own["why_or_why_not"].as_str().unwrap().contains("nowhere"), "{own}");
+    assert!(!world.state_root().join("workerctl.db").exists(), "a doctor only looks");
+    assert_eq!(world.conveyor(&["db-doctor"]).ok().json()["ok"], true);
+}
+
+#[test]
+fn a_session_of_the_real_codex_registers_itself_and_is_found_by_its_process() {
+    let conveyor = env!("CARGO_BIN_EXE_conveyor");
+    let itself = run(&format!("{conveyor} doctor-self; {conveyor} register-manager --name itself"));
+    let world = World::with_codex(Script::new().on("register", [itself, say("registered")]));
+    let terminal =
+        Terminal::start(&world, "tui", &world.work_dir("project"), "-s danger-full-access -a never");
+    terminal.submit("please register");
+    terminal.shows("registered");
+
+    let told = world.model().requests().pop().unwrap().tool_outputs.join("\n");
+    assert!(told.contains("\"supported\": true"), "{told}");
+    let itself = &world.conveyor(&["sessions", "--name", "itself"]).ok().json()[0];
+    assert_eq!(itself["communication"]["transports"], json!(["codex_queue", "mailbox"]), "{itself}");
+
+    let pane_pid = world.tmux(&["display-message", "-p", "-t", "tui", "#{pane_pid}"], "").ok();
+    let pid = pane_pid.stdout.trim();
+    let by_process = world.conveyor(&["register-worker", "--name", "w1", "--pid", pid]).ok().json();
+    assert_eq!(by_process["codex_session_id"], itself["codex_session_id"]);
+    assert_eq!(
+        texts(&world, "SELECT DISTINCT recipe || ' ' || codex_home FROM session_links"),
+        [format!("embedded {}", world.codex_home().display())]
+    );
+}
+
+#[test]
+fn a_private_app_server_ends_with_its_session() {
+    let world = World::with_codex(Script::new());
+    let socket = world.root().join("as.sock");
+    // Started by a shell that ends at once, so that its parent takes note when it ends.
+    let listen =
+        format!("\"$0\" app-server --listen unix://{} </dev/null >/dev/null 2>&1 &", socket.display());
+    let mut shell = world.command("/bin/sh");
+    Run::of(shell.args(["-c", &listen]).arg(world.bin().join("codex")), "").ok();
+    wait_for("the app-server", PATIENCE, || UnixStream::connect(&socket).ok());
+    register(&world, "worker", "w1", &[]);
+    world.conveyor(&["stop", "w1"]).exits(1);
+    let database = Connection::open(world.state_root().join("workerctl.db")).unwrap();
+    let started = "UPDATE session_links SET recipe = 'private_server', app_server_socket = ?1";
+    database.execute(started, [socket.to_str().unwrap()]).unwrap();
+
+    assert_eq!(world.conveyor(&["stop", "w1"]).ok().stdout, "stopped w1\n");
+    assert!(UnixStream::connect(&socket).is_err());
+    assert_eq!(world.conveyor(&["stop", "w1"]).ok().stdout, "w1 was not running\n");
+}
