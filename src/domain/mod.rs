@@ -7,6 +7,7 @@ pub mod activity;
 pub mod busy_wait;
 pub mod command;
 pub mod communication;
+pub mod continuation;
 pub mod criteria;
 pub mod criteria_plan;
 pub mod cycle;

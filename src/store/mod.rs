@@ -9,6 +9,7 @@ pub mod captures;
 pub mod closing;
 pub mod codex_events;
 pub mod commands;
+pub mod continuations;
 pub mod criteria;
 pub mod cycles;
 pub mod decision_check;

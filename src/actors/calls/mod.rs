@@ -8,6 +8,7 @@ pub mod bindings;
 pub mod classify;
 pub mod closing;
 pub mod commands;
+pub mod continuation;
 pub mod contract;
 pub mod criteria;
 pub mod cycle;
@@ -101,6 +102,7 @@ macro_rules! for_each_call {
             EnqueueContinueIteration(commands::EnqueueContinueIterationArgs),
             EnqueueNotifyManager(commands::EnqueueNotifyManagerArgs),
             EnqueueNudgeWorker(commands::EnqueueNudgeWorkerArgs),
+            Continuation(continuation::ContinuationArgs),
             Criteria(criteria::CriteriaArgs),
             CriteriaPlan(criteria::CriteriaPlanArgs),
             Cycle(cycle::CycleArgs),
