@@ -6,6 +6,7 @@ mod connection;
 mod contract;
 mod criteria;
 mod deliveries;
+mod demo;
 mod dispatch;
 mod doctor;
 mod inbox;
@@ -57,6 +58,11 @@ enum Command {
     DoctorSelf(doctor::DoctorSelfArgs),
     Mcp(mcp::McpArgs),
     Run(run::RunArgs),
+    Demo(demo::DemoArgs),
+    #[command(hide = true)]
+    DemoKeeper(demo::DemoKeeperArgs),
+    #[command(hide = true)]
+    DemoSession(demo::DemoSessionArgs),
 }
 
 const HELP_TEMPLATE: &str = "usage: {usage}\n\n{about-with-newline}\n{all-args}{after-help}";
@@ -131,6 +137,7 @@ fn run(cli: Cli, program: &'static str) -> Result<u8, Failure> {
         return Ok(0);
     };
     let caller = connection::caller(program)?;
+    let names_database = cli.path.is_some();
     let paths = Paths::resolve(&caller.cwd, cli.path.as_deref());
     let mut output = Output::new(cli.json);
     match command {
@@ -144,6 +151,9 @@ fn run(cli: Cli, program: &'static str) -> Result<u8, Failure> {
         }
         Command::Mcp(args) => mcp::run(&args, paths, caller),
         Command::Run(args) => run::run(&args, &paths, &mut output),
+        Command::Demo(args) => demo::run(&args, names_database, &mut output),
+        Command::DemoKeeper(args) => demo::keep(&args),
+        Command::DemoSession(args) => demo::play_session(&args),
     }
 }
 

@@ -35,6 +35,11 @@ impl Output {
 }
 
 impl Output {
+    /// Whether answers are JSON.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Prints an answer that comes from no call: JSON with `--json`, else the text.
     ///
     /// # Errors

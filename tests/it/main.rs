@@ -8,6 +8,7 @@
 mod codex;
 mod control;
 mod database;
+mod demo;
 mod harness;
 mod mcp;
 mod observe;

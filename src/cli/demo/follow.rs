@@ -1,0 +1,229 @@
+//! Watches a session through its rollout, as the supervisor does.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::wait::until;
+use crate::codex::rollout::{ReadError, ReadLimits, RolloutLine, RolloutReader, TurnEnd, TurnSignal};
+use crate::domain::{Failure, Role, TurnOutcome};
+
+/// Something that happened in a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Event {
+    /// When, by the session's own clock.
+    pub(super) at: Timestamp,
+    pub(super) what: What,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum What {
+    /// It was told something.
+    Told(String),
+    /// It ran a command.
+    Ran(Ran),
+    /// Its turn ended.
+    Ended(TurnEnd),
+}
+
+/// A command that the session ran.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct Ran {
+    command: Vec<String>,
+    exit_code: i32,
+    aggregated_output: String,
+}
+
+impl Ran {
+    /// The command line, without the shell that Codex puts around it.
+    fn line(&self) -> &str {
+        self.command.last().map(String::as_str).unwrap_or_default()
+    }
+}
+
+/// Reads a rollout from its start, as far as it has been written.
+#[derive(Debug)]
+pub(super) struct Follower {
+    role: Role,
+    rollout: PathBuf,
+    patience: Duration,
+    offset: u64,
+    unread: VecDeque<Event>,
+    last_seen: String,
+}
+
+impl Follower {
+    /// Waits no longer than `patience` for anything.
+    pub(super) fn new(role: Role, rollout: PathBuf, patience: Duration) -> Self {
+        Self {
+            role,
+            rollout,
+            patience,
+            offset: 0,
+            unread: VecDeque::new(),
+            last_seen: "its start".to_owned(),
+        }
+    }
+
+    /// Waits until `pick` takes an event; those before it are passed over.
+    ///
+    /// # Errors
+    /// When none comes in time, the rollout cannot be read, or a turn does not complete.
+    pub(super) fn wait_for<T>(
+        &mut self,
+        what: &str,
+        mut pick: impl FnMut(&Event) -> Option<T>,
+    ) -> Result<T, Failure> {
+        let role = self.role;
+        let found = until(&format!("the {role}: {what}"), self.patience, || {
+            while let Some(event) = self.next()? {
+                if let Some(picked) = pick(&event) {
+                    return Ok(Some(picked));
+                }
+            }
+            Ok(None)
+        });
+        found.map_err(|failure| failure.hint(format!("last seen of the {role}: {}", self.last_seen)))
+    }
+
+    /// Waits until the session is told something; gives when, and what.
+    ///
+    /// # Errors
+    /// As for [`Follower::wait_for`].
+    pub(super) fn told(&mut self, what: &str) -> Result<(Timestamp, String), Failure> {
+        self.wait_for(what, |event| match &event.what {
+            What::Told(text) => Some((event.at, text.clone())),
+            _ => None,
+        })
+    }
+
+    /// Waits until the session has run a command that begins so; gives its line and its output.
+    ///
+    /// # Errors
+    /// When the command failed, and as for [`Follower::wait_for`].
+    pub(super) fn ran(&mut self, command: &str) -> Result<(String, String), Failure> {
+        let ran = self.wait_for(&format!("running `{command}`"), |event| match &event.what {
+            What::Ran(ran) if ran.line().starts_with(command) => Some(ran.clone()),
+            _ => None,
+        })?;
+        if ran.exit_code != 0 {
+            return Err(Failure::external(format!(
+                "`{}` failed: {}",
+                ran.line(),
+                ran.aggregated_output.trim()
+            )));
+        }
+        Ok((ran.line().to_owned(), ran.aggregated_output))
+    }
+
+    fn next(&mut self) -> Result<Option<Event>, Failure> {
+        if self.unread.is_empty() {
+            self.read()?;
+        }
+        let Some(event) = self.unread.pop_front() else { return Ok(None) };
+        match &event.what {
+            What::Told(text) => self.last_seen = format!("told {text:?}"),
+            What::Ran(ran) => self.last_seen = format!("ran `{}`, exit {}", ran.line(), ran.exit_code),
+            What::Ended(end) if end.outcome == TurnOutcome::Completed => {
+                self.last_seen = "the end of a turn".to_owned();
+            }
+            What::Ended(end) => {
+                let why = end.error.as_ref().map_or("it was interrupted", |error| &error.message);
+                return Err(Failure::external(format!(
+                    "a turn of the {} did not complete: {why}",
+                    self.role
+                )));
+            }
+        }
+        Ok(Some(event))
+    }
+
+    fn read(&mut self) -> Result<(), Failure> {
+        let failed = |error: ReadError| Failure::external(error.to_string());
+        let mut reader =
+            RolloutReader::open(&self.rollout, self.offset, ReadLimits::default()).map_err(failed)?;
+        loop {
+            let batch = reader.next_batch().map_err(failed)?;
+            self.unread.extend(batch.lines.iter().filter_map(|parsed| event(&parsed.line)));
+            self.offset = batch.new_offset;
+            if batch.at_end {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn event(line: &RolloutLine<'_>) -> Option<Event> {
+    let what = match TurnSignal::of(line) {
+        Some(TurnSignal::UserMessage { text, .. }) => What::Told(text),
+        Some(TurnSignal::Ended(end)) => What::Ended(end),
+        Some(_) => return None,
+        None => What::Ran(ran(line)?),
+    };
+    Some(Event { at: line.timestamp.as_deref()?.parse().ok()?, what })
+}
+
+fn ran(line: &RolloutLine<'_>) -> Option<Ran> {
+    #[derive(Deserialize)]
+    struct Completed {
+        item: Ran,
+    }
+    let completed: Completed = serde_json::from_str(&line.payload).ok()?;
+    Some(completed.item)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::codex::rollout::{RanCommand, RolloutWriter};
+
+    fn session(home: &Path) -> (RolloutWriter, Follower) {
+        let rollout = RolloutWriter::create(home, Path::new("/w")).unwrap();
+        let follower = Follower::new(Role::Worker, rollout.path.clone(), Duration::from_millis(20));
+        (rollout, follower)
+    }
+
+    fn run(rollout: &mut RolloutWriter, line: &str, exit_code: i32) {
+        let argv = ["/bin/bash", "-lc", line];
+        let ran = RanCommand { argv: &argv, cwd: Path::new("/w"), exit_code, output: "said" };
+        rollout.ran(ran).unwrap();
+    }
+
+    #[test]
+    fn a_session_is_followed_while_it_goes_on() {
+        let home = tempfile::tempdir().unwrap();
+        let (mut rollout, mut follower) = session(home.path());
+        rollout.begin("go").unwrap();
+        assert_eq!(follower.told("a prompt").unwrap().1, "go");
+        run(&mut rollout, "ls", 1);
+        run(&mut rollout, "conveyor cycle demo", 0);
+        let ran = follower.ran("conveyor cycle").unwrap();
+        assert_eq!(ran, ("conveyor cycle demo".to_owned(), "said".to_owned()));
+        rollout.complete("done").unwrap();
+        let end = follower.wait_for("the end", |event| match &event.what {
+            What::Ended(end) => end.last_agent_message.clone(),
+            _ => None,
+        });
+        assert_eq!(end.unwrap(), "done");
+        assert_eq!(follower.next().unwrap(), None);
+    }
+
+    #[test]
+    fn what_fails_is_not_waited_for() {
+        let home = tempfile::tempdir().unwrap();
+        let (mut rollout, mut follower) = session(home.path());
+        rollout.begin("go").unwrap();
+        run(&mut rollout, "conveyor cycle demo", 1);
+        let failure = follower.ran("conveyor cycle").unwrap_err();
+        assert_eq!(failure.message, "`conveyor cycle demo` failed: said");
+        rollout.fail("it is broken", serde_json::json!("other")).unwrap();
+        let failure = follower.told("more").unwrap_err();
+        assert_eq!(failure.message, "a turn of the worker did not complete: it is broken");
+        assert_eq!(failure.hints, ["last seen of the worker: ran `conveyor cycle demo`, exit 1"]);
+    }
+}
