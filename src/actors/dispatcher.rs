@@ -1,6 +1,7 @@
 //! Dispatch: claims facts and commands, delivers them, records how it went. It never judges the
 //! work.
 
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -10,7 +11,8 @@ use super::guardian::Obituary;
 use super::hub::gone;
 use super::session::Deliver;
 use crate::domain::Failure;
-use crate::store::dispatch::{Entry, IsAnythingDue, Pass, PassOptions, PreviewPass, Step};
+use crate::store::deliveries::ClaimedDelivery;
+use crate::store::dispatch::{Entry, IsAnythingDue, Pass, PassOptions, PreviewPass, RenewClaim, Step};
 use crate::store::heartbeats::Beat;
 use crate::store::{Store, Topic};
 
@@ -19,6 +21,9 @@ const SWEEP: Duration = Duration::from_secs(2);
 
 /// At most this many items are claimed in one pass of the supervisor; the next pass follows at once.
 const PASS_LIMIT: usize = 64;
+
+/// How long the supervisor's claims outlive it.
+const LEASE_SECONDS: i64 = 60;
 
 /// Makes one pass and waits for its pushes; gives the reports of its items.
 #[derive(Debug, Message)]
@@ -56,7 +61,9 @@ impl Actor for Dispatcher {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         if let Some(dispatcher_id) = self.watches_as.clone() {
-            let watch = Watch { store: self.store.clone(), deliver: self.deliver.clone(), dispatcher_id };
+            let (store, deliver) = (self.store.clone(), self.deliver.clone());
+            let watch =
+                Watch { hands: Hands { store, deliver, lease_seconds: LEASE_SECONDS }, dispatcher_id };
             ctx.spawn(watch.run().into_actor(self));
         }
     }
@@ -71,18 +78,46 @@ impl Handler<MakePass> for Dispatcher {
             if pass.dry_run {
                 return Ok(store.read(PreviewPass(pass.options)).await?);
             }
-            let steps = store.write(Pass(pass.options)).await?;
-            let reports = join_all(steps.into_iter().map(|step| finish(step, &deliver))).await;
+            let lease_seconds = pass.options.lease_seconds;
+            let hands = Hands { store, deliver, lease_seconds };
+            let steps = hands.store.write(Pass(pass.options)).await?;
+            let reports = join_all(steps.into_iter().map(|step| hands.finish(step))).await;
             reports.into_iter().collect()
         })
     }
 }
 
-async fn finish(step: Step, deliver: &Recipient<Deliver>) -> Result<Entry, Failure> {
-    match step {
-        Step::Done(report) => Ok(report),
-        Step::Push(push) => {
-            deliver.send(Deliver(*push)).await.unwrap_or_else(|_| Err(gone("session's actor")))
+/// What it takes to make the pushes of a pass.
+#[derive(Clone)]
+struct Hands {
+    store: Store,
+    deliver: Recipient<Deliver>,
+    lease_seconds: i64,
+}
+
+impl Hands {
+    async fn finish(&self, step: Step) -> Result<Entry, Failure> {
+        let push = match step {
+            Step::Done(report) => return Ok(report),
+            Step::Push(push) => *push,
+        };
+        let claim = push.delivery.clone();
+        tokio::select! {
+            report = self.deliver.send(Deliver(push)) => report.unwrap_or_else(|_| Err(gone("session's actor"))),
+            never = self.keep(&claim) => match never {},
+        }
+    }
+
+    /// A push may take longer than its lease, or wait that long for another to the same session.
+    async fn keep(&self, claim: &ClaimedDelivery) -> Infallible {
+        let pause = Duration::from_secs(self.lease_seconds.max(1).unsigned_abs()) / 3;
+        loop {
+            tokio::time::sleep(pause).await;
+            let renew =
+                RenewClaim { delivery_id: claim.id, fence: claim.fence, lease_seconds: self.lease_seconds };
+            if let Err(error) = self.store.write(renew).await {
+                tracing::warn!(%error, delivery = claim.id, "failed to renew a claim");
+            }
         }
     }
 }
@@ -107,14 +142,13 @@ impl Pulse {
 
 /// The supervisor's own dispatching.
 struct Watch {
-    store: Store,
-    deliver: Recipient<Deliver>,
+    hands: Hands,
     dispatcher_id: String,
 }
 
 impl Watch {
     async fn run(self) {
-        let mut work = self.store.signals().watch(Topic::Work);
+        let mut work = self.hands.store.signals().watch(Topic::Work);
         let mut pulse = Pulse::default();
         loop {
             work.borrow_and_update();
@@ -130,17 +164,17 @@ impl Watch {
     async fn drain(&self, pulse: &mut Pulse) -> Result<(), Failure> {
         if pulse.is_due() {
             let beat = Beat { dispatcher_id: self.dispatcher_id.clone(), iteration: pulse.looks };
-            self.store.write(beat).await?;
+            self.hands.store.write(beat).await?;
         }
-        while self.store.read(IsAnythingDue).await? {
+        while self.hands.store.read(IsAnythingDue).await? {
             let options = PassOptions {
                 dispatcher_id: self.dispatcher_id.clone(),
                 limit: PASS_LIMIT,
                 filter: None,
-                lease_seconds: 60,
+                lease_seconds: LEASE_SECONDS,
                 back_off: true,
             };
-            let steps = self.store.write(Pass(options)).await?;
+            let steps = self.hands.store.write(Pass(options)).await?;
             let is_last = steps.len() < PASS_LIMIT;
             for step in steps {
                 self.push_beside(step);
@@ -154,9 +188,9 @@ impl Watch {
 
     /// A slow session must not hold up the others, so nobody waits for its push here.
     fn push_beside(&self, step: Step) {
-        let deliver = self.deliver.clone();
+        let hands = self.hands.clone();
         actix::spawn(async move {
-            match finish(step, &deliver).await {
+            match hands.finish(step).await {
                 Ok(report) => {
                     tracing::info!(report = %serde_json::Value::Object(without_text(report)), "dispatched")
                 }
@@ -173,3 +207,6 @@ fn without_text(mut report: Entry) -> Entry {
     report.remove("send_result");
     report
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,9 +8,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use tokio::sync::RwLock;
+use tokio::time::timeout;
 
 use super::dispatcher::{Dispatcher, MakePass};
 use super::doubt::{self, Doubt};
@@ -27,11 +30,17 @@ use crate::store::sessions::LinkedSession;
 use crate::store::{Store, Topic};
 use crate::tmux::TmuxServer;
 
-/// Restarts of one child before the guardian gives up on it.
+/// Restarts of one child, one soon after the other, before the guardian gives up on it.
 const MAX_RESTARTS: u32 = 8;
+
+/// A child that ran this long without a panic may begin to count anew.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// The safety net under the file watch and the signals.
 const SWEEP: Duration = Duration::from_secs(5);
+
+/// Longer than any push takes.
+const LONGEST_PUSH: Duration = Duration::from_secs(30);
 
 /// The wait before the first restart; it doubles each time.
 const FIRST_BACKOFF: Duration = Duration::from_millis(20);
@@ -93,6 +102,25 @@ pub struct Follow {
 #[rtype(result = "()")]
 pub struct StopAll;
 
+/// How often a child that works by itself was built again.
+#[derive(Default)]
+struct Restarts {
+    count: u32,
+    last: Option<Instant>,
+}
+
+impl Restarts {
+    /// The wait before the next restart; `None` when there have been too many.
+    fn wait_before_next(&mut self, now: Instant) -> Option<Duration> {
+        if self.last.is_some_and(|last| now.duration_since(last) >= QUIET) {
+            self.count = 0;
+        }
+        self.last = Some(now);
+        self.count += 1;
+        (self.count <= MAX_RESTARTS).then(|| FIRST_BACKOFF * 2_u32.pow(self.count - 1))
+    }
+}
+
 /// The parent of all other actors.
 pub struct Guardian {
     store: Store,
@@ -104,7 +132,9 @@ pub struct Guardian {
     sessions: HashMap<String, Addr<Session>>,
     tailers: HashMap<String, (String, Addr<Tailer>)>,
     files: Option<FileWatch>,
-    restarts: HashMap<ChildId, u32>,
+    restarts: Restarts,
+    /// Held shared by whatever is being done to a session.
+    at_work: Arc<RwLock<()>>,
 }
 
 impl Guardian {
@@ -119,7 +149,8 @@ impl Guardian {
             sessions: HashMap::new(),
             tailers: HashMap::new(),
             files: None,
-            restarts: HashMap::new(),
+            restarts: Restarts::default(),
+            at_work: Arc::default(),
         }
     }
 
@@ -177,13 +208,6 @@ impl Guardian {
                 self.tailers.insert(session.id.clone(), (path.clone(), tailer.start()));
             }
         }
-    }
-
-    /// Whether a child that works by itself may be built again, and after what wait.
-    fn back_off(&mut self, id: &ChildId) -> Option<Duration> {
-        let restarts = self.restarts.entry(id.clone()).or_default();
-        *restarts += 1;
-        (*restarts <= MAX_RESTARTS).then(|| FIRST_BACKOFF * 2_u32.pow(*restarts - 1))
     }
 }
 
@@ -272,7 +296,7 @@ impl Handler<ChildDown> for Guardian {
                 if !down.panicked || self.dispatches_as.is_none() {
                     return;
                 }
-                match self.back_off(&down.id) {
+                match self.restarts.wait_before_next(Instant::now()) {
                     Some(wait) => drop(ctx.run_later(wait, |guardian, ctx| drop(guardian.dispatcher(ctx)))),
                     None => tracing::error!("the dispatcher keeps panicking; dispatching has stopped"),
                 }
@@ -282,9 +306,9 @@ impl Handler<ChildDown> for Guardian {
 }
 
 impl Handler<StopAll> for Guardian {
-    type Result = ();
+    type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, _: StopAll, ctx: &mut Context<Self>) {
+    fn handle(&mut self, _: StopAll, ctx: &mut Context<Self>) -> Self::Result {
         self.dispatches_as = None;
         self.files = None;
         self.tailers.clear();
@@ -292,6 +316,13 @@ impl Handler<StopAll> for Guardian {
         self.tasks.clear();
         self.sessions.clear();
         ctx.stop();
+        let at_work = self.at_work.clone();
+        Box::pin(async move {
+            // What has begun is seen to its end, for else nobody would know how it ended.
+            if timeout(LONGEST_PUSH, at_work.write()).await.is_err() {
+                tracing::warn!("a delivery has not ended; its claim will run out");
+            }
+        })
     }
 }
 
@@ -321,7 +352,11 @@ macro_rules! hand_on_to_session {
             fn handle(&mut self, message: $message, ctx: &mut Context<Self>) -> Self::Result {
                 let id: fn(&$message) -> &String = $session_id;
                 let session = self.session(id(&message), ctx);
-                Box::pin(async move { session.send(message).await.unwrap_or_else(|_| Err(gone("session's actor"))) })
+                let at_work = self.at_work.clone();
+                Box::pin(async move {
+                    let _at_work = at_work.read().await;
+                    session.send(message).await.unwrap_or_else(|_| Err(gone("session's actor")))
+                })
             }
         }
     )*};
@@ -334,3 +369,6 @@ hand_on_to_session! {
     End, |end| &end.session_id;
     Doubt, |doubt| &doubt.0.target_session_id;
 }
+
+#[cfg(test)]
+mod tests;

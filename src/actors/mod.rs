@@ -20,6 +20,8 @@ pub mod runtime;
 pub mod session;
 pub mod tailer;
 pub mod task;
+#[cfg(test)]
+mod testing;
 pub mod tmux;
 pub mod transport;
 pub mod wire;

@@ -402,3 +402,6 @@ fn send_result(linked: &LinkedSession, letter: &Letter, transport: TransportKind
     }
     result
 }
+
+#[cfg(test)]
+mod tests;

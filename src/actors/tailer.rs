@@ -167,31 +167,16 @@ mod tests {
     use super::*;
     use crate::actors::guardian::{ChildDown, ChildId};
     use crate::actors::ingest::testing::{END, END_B, META, START, World, lines};
+    use crate::actors::testing::mourned;
     use crate::store::Topic;
 
     /// Long enough for a loaded machine; only a failing test waits this long.
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    /// Hears of dead children.
-    struct Mourner(mpsc::UnboundedSender<ChildDown>);
-
-    impl Actor for Mourner {
-        type Context = Context<Self>;
-    }
-
-    impl Handler<ChildDown> for Mourner {
-        type Result = ();
-
-        fn handle(&mut self, down: ChildDown, _: &mut Context<Self>) {
-            let _ = self.0.send(down);
-        }
-    }
-
     fn tailer(world: &World, files: FileWatch) -> (Addr<Tailer>, mpsc::UnboundedReceiver<ChildDown>) {
-        let (tell, heard) = mpsc::unbounded_channel();
-        let id = ChildId::Tailer("session-1".into());
+        let (obituary, heard) = mourned(ChildId::Tailer("session-1".into()));
         let parts = TailerParts {
-            obituary: Obituary::new(id, Mourner(tell).start().recipient()),
+            obituary,
             session_id: "session-1".into(),
             path: world.rollout.to_str().unwrap().into(),
             store: world.store.clone(),

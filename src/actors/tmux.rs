@@ -1,5 +1,6 @@
 //! One actor per tmux server: every tmux call, with a deadline, off the async threads.
 
+use actix::dev::ToEnvelope;
 use actix::prelude::*;
 
 use super::hub::gone;
@@ -60,6 +61,25 @@ pub struct Terminal {
 }
 
 impl Terminal {
+    /// The addresses of an actor that makes the calls.
+    pub(super) fn of<A>(tmux: &Addr<A>) -> Self
+    where
+        A: Handler<View> + Handler<Load> + Handler<Paste> + Handler<Press> + Handler<Kill>,
+        A::Context: ToEnvelope<A, View>
+            + ToEnvelope<A, Load>
+            + ToEnvelope<A, Paste>
+            + ToEnvelope<A, Press>
+            + ToEnvelope<A, Kill>,
+    {
+        Self {
+            view: tmux.clone().recipient(),
+            load: tmux.clone().recipient(),
+            paste: tmux.clone().recipient(),
+            press: tmux.clone().recipient(),
+            kill: tmux.clone().recipient(),
+        }
+    }
+
     /// Looks at a pane; see [`TmuxServer::view`].
     ///
     /// # Errors
@@ -147,14 +167,7 @@ pub(super) struct Tmux {
 impl Tmux {
     /// Starts the threads for one server.
     pub(super) fn start(server: TmuxServer) -> Terminal {
-        let tmux = SyncArbiter::start(THREADS, move || Self { server: server.clone() });
-        Terminal {
-            view: tmux.clone().recipient(),
-            load: tmux.clone().recipient(),
-            paste: tmux.clone().recipient(),
-            press: tmux.clone().recipient(),
-            kill: tmux.recipient(),
-        }
+        Terminal::of(&SyncArbiter::start(THREADS, move || Self { server: server.clone() }))
     }
 }
 

@@ -203,6 +203,15 @@ pub fn state(conn: &Connection, id: i64, fence: i64) -> Result<Option<String>, S
     Ok(state.optional()?)
 }
 
+/// Whether a claimed delivery is still to be made, or being made.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn is_under_way(conn: &Connection, id: i64, fence: i64) -> Result<bool, StoreError> {
+    let state = state(conn, id, fence)?;
+    Ok(state.is_some_and(|state| state == "claimed" || state == "started"))
+}
+
 /// Whether a notification was seen to arrive.
 ///
 /// # Errors

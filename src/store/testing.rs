@@ -7,12 +7,15 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::bindings::{self, BoundTask};
+use super::commands::{Command, Enqueue, QueueOptions};
 use super::sessions::{self, Session};
 use super::tasks::{CreateTask, Task};
+use super::turn_facts::{self, NewFact};
 use super::{Change, Query, StoreError, open};
+use crate::domain::command::QueuedCommand;
 use crate::domain::ids::new_id;
 use crate::domain::time::now_iso;
-use crate::domain::{Failure, Role};
+use crate::domain::{Failure, Role, TurnKey, TurnOutcome};
 
 /// A database that is deleted with its directory.
 pub(crate) struct TestDb {
@@ -109,6 +112,39 @@ impl TestDb {
             )
             .unwrap();
         self.conn.last_insert_rowid()
+    }
+
+    /// A turn of the pair's worker ended.
+    pub(crate) fn fact(&self, pair: &BoundTask, turn: &str, outcome: TurnOutcome) {
+        let fact = NewFact {
+            session_id: &pair.worker.id,
+            thread_id: "thread-1",
+            key: &TurnKey::Id(turn.into()),
+            outcome,
+            event_id: None,
+            error: None,
+        };
+        turn_facts::record(&self.conn, &fact).unwrap();
+    }
+
+    /// Queues a message.
+    pub(crate) fn enqueue(&mut self, command: QueuedCommand, task: &str, message: &str) -> Command {
+        let enqueue = Enqueue {
+            command,
+            task: task.into(),
+            message: message.into(),
+            iteration: None,
+            options: QueueOptions::default(),
+        };
+        self.write(enqueue).unwrap().command
+    }
+
+    /// The states of every row that dispatching moves, oldest first:
+    /// `commands / attempts / notifications / deliveries`.
+    pub(crate) fn ledger(&self) -> String {
+        ["commands", "command_attempts", "routed_notifications", "deliveries"]
+            .map(|table| self.texts(&format!("SELECT state FROM {table} ORDER BY rowid")).join(" "))
+            .join(" / ")
     }
 
     /// The rows of a query with one text column.

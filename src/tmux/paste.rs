@@ -20,6 +20,12 @@ pub struct LoadedText {
 }
 
 impl LoadedText {
+    /// Text that lies in no server, for a stand-in of one.
+    #[cfg(test)]
+    pub(crate) fn nowhere(pane: PaneId) -> Self {
+        Self { buffer: String::new(), pane }
+    }
+
     /// The pane the text is meant for. Use it for every further step, since a session's active
     /// pane can change.
     pub fn pane(&self) -> PaneId {

@@ -62,6 +62,9 @@ impl TmuxTransport {
                 false,
             );
         }
+        if matches!(class, PaneClass::Dead(_)) {
+            return not_ready(format!("nobody works behind tmux session {} ({class})", self.session), false);
+        }
         if let Some(draft) = composer_text(&view.text).filter(|draft| !draft.trim().is_empty()) {
             let whose =
                 if OriginHeader::begins(&draft) { "an earlier message of conveyor" } else { "a draft" };

@@ -26,7 +26,7 @@ use crate::domain::transport::TransportKind;
 
 pub use nudges::{ClaimNudge, RecordInterrupt, RefuseNudge};
 pub use preview::PreviewPass;
-pub use pushes::{BeginPush, FinishPush, PushOutcome};
+pub use pushes::{BeginPush, FinishPush, PushOutcome, RenewClaim};
 
 /// How a pass is made.
 #[derive(Debug, Clone)]
@@ -143,9 +143,14 @@ struct Claim {
 impl Claim {
     fn new(options: &PassOptions) -> Self {
         let now = Timestamp::now();
-        let expires = now.checked_add(options.lease_seconds.max(1).seconds()).unwrap_or(now);
-        Self { dispatcher_id: options.dispatcher_id.clone(), now: iso(now), expires: iso(expires) }
+        let expires = expiry(now, options.lease_seconds);
+        Self { dispatcher_id: options.dispatcher_id.clone(), now: iso(now), expires }
     }
+}
+
+/// When a claim made now runs out.
+fn expiry(now: Timestamp, lease_seconds: i64) -> String {
+    iso(now.checked_add(lease_seconds.max(1).seconds()).unwrap_or(now))
 }
 
 /// The push transports of a target, best first; empty when its mailbox has to do.

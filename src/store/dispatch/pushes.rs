@@ -1,5 +1,6 @@
 //! The two records around a push: that it is about to happen, and how it went.
 
+use jiff::Timestamp;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -40,6 +41,38 @@ impl Change for BeginPush {
             "UPDATE command_attempts SET side_effect_started = 1 WHERE id = (SELECT attempt_id FROM deliveries WHERE id = ?1)",
         )?
         .execute([self.delivery_id])?;
+        Ok(true)
+    }
+}
+
+/// Keeps the claim of a push that is being made, or waits for its turn, from running out.
+#[derive(Debug)]
+pub struct RenewClaim {
+    /// The claimed delivery.
+    pub delivery_id: i64,
+    /// The claim's fence.
+    pub fence: i64,
+    /// How much longer it holds from now, in seconds.
+    pub lease_seconds: i64,
+}
+
+impl Change for RenewClaim {
+    /// Whether the claim still holds.
+    type Out = bool;
+
+    fn run(self, tx: &Connection) -> Result<bool, StoreError> {
+        if !deliveries::is_under_way(tx, self.delivery_id, self.fence)? {
+            return Ok(false);
+        }
+        let expires = super::expiry(Timestamp::now(), self.lease_seconds);
+        for sql in [
+            "UPDATE routed_notifications SET claim_expires_at = ?2
+             WHERE id = (SELECT notification_id FROM deliveries WHERE id = ?1) AND claim_expires_at IS NOT NULL AND state = 'pending'",
+            "UPDATE commands SET claim_expires_at = ?2
+             WHERE id = (SELECT command_id FROM deliveries WHERE id = ?1) AND state = 'attempted'",
+        ] {
+            tx.prepare_cached(sql)?.execute((self.delivery_id, &expires))?;
+        }
         Ok(true)
     }
 }

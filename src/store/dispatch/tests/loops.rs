@@ -1,7 +1,7 @@
 //! The loop gate: what it lets through, and that a blocked pass leaves no effect.
 
 use super::*;
-use crate::store::commands::RequestedIteration;
+use crate::store::commands::{Enqueue, QueueOptions, RequestedIteration};
 
 /// A loop in its first pass, of three at most; the next needs a proof and a test.
 fn desk() -> Desk {

@@ -10,12 +10,11 @@ mod races;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::domain::TurnOutcome;
 use crate::domain::command::QueuedCommand;
-use crate::domain::{TurnKey, TurnOutcome};
 use crate::store::bindings::BoundTask;
-use crate::store::commands::{Command, Enqueue, QueueOptions};
+use crate::store::commands::Command;
 use crate::store::testing::TestDb;
-use crate::store::turn_facts::{self, NewFact};
 
 /// A task with a bound pair. Nobody can be pushed to.
 struct Desk {
@@ -76,26 +75,11 @@ impl Desk {
 
     /// A worker's turn ended.
     fn fact(&self, turn: &str, outcome: TurnOutcome) {
-        let fact = NewFact {
-            session_id: &self.bound.worker.id,
-            thread_id: "thread-1",
-            key: &TurnKey::Id(turn.into()),
-            outcome,
-            event_id: None,
-            error: None,
-        };
-        turn_facts::record(&self.db.conn, &fact).unwrap();
+        self.db.fact(&self.bound, turn, outcome);
     }
 
     fn enqueue(&mut self, command: QueuedCommand, message: &str) -> Command {
-        let enqueue = Enqueue {
-            command,
-            task: "a".into(),
-            message: message.into(),
-            iteration: None,
-            options: QueueOptions::default(),
-        };
-        self.db.write(enqueue).unwrap().command
+        self.db.enqueue(command, "a", message)
     }
 
     fn run(&self, sql: &str) {
@@ -111,12 +95,9 @@ impl Desk {
         }
     }
 
-    /// The states of every row that dispatching moves, oldest first:
-    /// `commands / attempts / notifications / deliveries`.
+    /// As [`TestDb::ledger`].
     fn ledger(&self) -> String {
-        ["commands", "command_attempts", "routed_notifications", "deliveries"]
-            .map(|table| self.db.texts(&format!("SELECT state FROM {table} ORDER BY rowid")).join(" "))
-            .join(" / ")
+        self.db.ledger()
     }
 }
 

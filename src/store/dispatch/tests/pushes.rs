@@ -89,3 +89,29 @@ fn an_end_is_told_once() {
     let told = "SELECT count(*) FROM telemetry_events WHERE event_type = 'dispatch_command_succeeded'";
     assert_eq!(desk.db.number(told), 1);
 }
+
+#[test]
+fn a_claim_holds_as_long_as_it_is_renewed_and_not_by_whoever_lost_it() {
+    fn check(prepare: impl Fn(&mut Desk)) {
+        let mut desk = Desk::pushing();
+        prepare(&mut desk);
+        let push = desk.push();
+        let renew = |desk: &mut Desk| {
+            let (delivery_id, fence) = (push.delivery.id, push.delivery.fence);
+            desk.db.write(RenewClaim { delivery_id, fence, lease_seconds: 60 }).unwrap()
+        };
+        for begin in [false, true] {
+            if begin {
+                assert!(desk.begin(&push));
+            }
+            desk.expire_claims();
+            assert!(renew(&mut desk));
+            assert!(desk.pass().is_empty(), "the claim holds");
+        }
+        desk.expire_claims();
+        desk.pass();
+        assert!(!renew(&mut desk));
+    }
+    check(|desk| drop(desk.enqueue(QueuedCommand::NudgeWorker, "go on")));
+    check(|desk| desk.fact("t-1", TurnOutcome::Completed));
+}

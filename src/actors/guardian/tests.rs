@@ -1,0 +1,125 @@
+//! Children that panic, and a guardian that stops.
+
+use super::*;
+use crate::actors::testing::{FakePane, store, until};
+use crate::domain::TurnOutcome;
+use crate::domain::command::QueuedCommand;
+use crate::store::bindings::BoundTask;
+use crate::store::dispatch::{Pass, PassOptions, Push, Step};
+use crate::store::testing::TestDb;
+
+/// Makes the dispatcher panic.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Break;
+
+impl Handler<Break> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, _: Break, _: &mut Context<Self>) {
+        panic!("on purpose");
+    }
+}
+
+impl Handler<Break> for Guardian {
+    type Result = ();
+
+    fn handle(&mut self, broken: Break, ctx: &mut Context<Self>) {
+        self.dispatcher(ctx).do_send(broken);
+    }
+}
+
+/// A pair whose worker is in a pane.
+struct Desk {
+    db: TestDb,
+    bound: BoundTask,
+    store: Store,
+    pane: FakePane,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let mut db = TestDb::new();
+        let bound = db.pair("a");
+        db.conn.execute("UPDATE sessions SET tmux_session = name WHERE role = 'worker'", []).unwrap();
+        Self { store: store(&db), db, bound, pane: FakePane::default() }
+    }
+
+    fn guardian(&self, dispatches_as: Option<&str>) -> Guardian {
+        let terminal = self.pane.terminal();
+        let mut guardian = Guardian::new(self.store.clone(), dispatches_as.map(str::to_owned));
+        guardian.terminals = Rc::new(move |_| terminal.clone());
+        guardian
+    }
+
+    async fn claim(&mut self) -> Push {
+        self.db.enqueue(QueuedCommand::NudgeWorker, "a", "go on");
+        let options = PassOptions {
+            dispatcher_id: "d-1".into(),
+            limit: 1,
+            filter: None,
+            lease_seconds: 60,
+            back_off: false,
+        };
+        match self.store.write(Pass(options)).await.unwrap().pop() {
+            Some(Step::Push(push)) => *push,
+            other => panic!("not a push: {other:?}"),
+        }
+    }
+}
+
+#[actix::test]
+async fn a_dispatcher_that_panicked_is_rebuilt_and_goes_on() {
+    let desk = Desk::new();
+    let guardian = desk.guardian(Some("d-1")).start();
+    for turn in ["t-1", "t-2", "t-3"] {
+        guardian.send(Break).await.unwrap();
+        desk.db.fact(&desk.bound, turn, TurnOutcome::Completed);
+        let delivered =
+            format!("SELECT count(*) FROM turn_facts WHERE turn_key = '{turn}' AND routed_at IS NOT NULL");
+        until(&desk.db, turn, |db| db.number(&delivered) == 1).await;
+    }
+}
+
+#[actix::test]
+async fn a_session_that_panicked_is_rebuilt_for_the_next_delivery() {
+    let mut desk = Desk::new();
+    let mut guardian = desk.guardian(None);
+    let works = guardian.terminals.clone();
+    let broken = std::cell::Cell::new(true);
+    guardian.terminals = Rc::new(move |socket| {
+        assert!(!broken.replace(false), "on purpose");
+        works(socket)
+    });
+    let guardian = guardian.start();
+    let lost = guardian.send(Deliver(desk.claim().await)).await.unwrap().unwrap_err();
+    assert!(lost.message.contains("has stopped"), "{lost}");
+    assert_eq!(desk.db.ledger(), "attempted / running / pending / claimed", "nothing was begun");
+    let report = guardian.send(Deliver(desk.claim().await)).await.unwrap().unwrap();
+    assert_eq!(report["state"], "delivered");
+}
+
+#[actix::test]
+async fn stopping_waits_for_the_end_of_a_push_that_has_begun() {
+    let mut desk = Desk::new();
+    // A second or so.
+    desk.pane.state().lost_enters = 1;
+    let guardian = desk.guardian(None).start();
+    let delivered = guardian.send(Deliver(desk.claim().await));
+    let (report, stopped) = futures_util::future::join(delivered, guardian.send(StopAll)).await;
+    stopped.unwrap();
+    assert_eq!(report.unwrap().unwrap()["state"], "delivered");
+    assert_eq!(desk.db.ledger(), "succeeded / succeeded / delivered / sent");
+    assert!(guardian.send(Deliver(desk.claim().await)).await.is_err());
+}
+
+#[test]
+fn restarts_are_limited_for_as_long_as_they_follow_each_other() {
+    let mut restarts = Restarts::default();
+    let mut now = Instant::now();
+    let waits: Vec<u128> =
+        std::iter::from_fn(|| restarts.wait_before_next(now)).map(|wait| wait.as_millis()).collect();
+    assert_eq!(waits, [20, 40, 80, 160, 320, 640, 1280, 2560]);
+    now += QUIET;
+    assert_eq!(restarts.wait_before_next(now), Some(FIRST_BACKOFF));
+}

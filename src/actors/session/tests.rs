@@ -1,0 +1,225 @@
+//! Deliveries and interrupts through a pane that does what the test says.
+
+use std::fs;
+
+use super::*;
+use crate::actors::guardian::ChildId;
+use crate::actors::testing::{FakePane, mourned, no_answer, store};
+use crate::domain::Recipe;
+use crate::domain::command::QueuedCommand;
+use crate::store::bindings::BoundTask;
+use crate::store::dispatch::{Pass, PassOptions, Step};
+use crate::store::session_links::{self, Link};
+use crate::store::testing::TestDb;
+use crate::tmux::TmuxError;
+
+/// A worker in a pane, reached through its actor.
+struct Desk {
+    db: TestDb,
+    bound: BoundTask,
+    store: Store,
+    pane: FakePane,
+    session: Addr<Session>,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let mut db = TestDb::new();
+        let bound = db.pair("a");
+        db.conn.execute("UPDATE sessions SET tmux_session = name", []).unwrap();
+        let (store, pane) = (store(&db), FakePane::default());
+        let terminal = pane.terminal();
+        let terminals: Terminals = Rc::new(move |_| terminal.clone());
+        let (obituary, _) = mourned(ChildId::Session(bound.worker.id.clone()));
+        let session = Session::new(obituary, bound.worker.id.clone(), store.clone(), terminals).start();
+        Self { db, bound, store, pane, session }
+    }
+
+    /// Queues a message for the worker and claims it.
+    async fn claim(&mut self, message: &str) -> Push {
+        self.db.enqueue(QueuedCommand::NudgeWorker, "a", message);
+        let options = PassOptions {
+            dispatcher_id: "d-1".into(),
+            limit: 1,
+            filter: None,
+            lease_seconds: 60,
+            back_off: false,
+        };
+        match self.store.write(Pass(options)).await.unwrap().pop() {
+            Some(Step::Push(push)) => *push,
+            other => panic!("not a push: {other:?}"),
+        }
+    }
+
+    async fn deliver(&mut self, message: &str) -> Entry {
+        let push = self.claim(message).await;
+        self.session.send(Deliver(push)).await.unwrap().unwrap()
+    }
+
+    fn one(&self, sql: &str) -> String {
+        self.db.texts(sql).pop().unwrap()
+    }
+}
+
+fn captured(name: &str) -> String {
+    let panes = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/panes");
+    fs::read_to_string(format!("{panes}/{name}.txt")).unwrap()
+}
+
+const DELIVERED: &str = "succeeded / succeeded / delivered / sent";
+const NOT_SENT: &str = "failed / failed / failed / failed";
+const UNKNOWN: &str = "failed / failed / failed / unknown";
+
+#[actix::test]
+async fn a_text_is_typed_behind_its_header_and_submitted() {
+    for lost_enters in [0, 2] {
+        let mut desk = Desk::new();
+        desk.pane.state().lost_enters = lost_enters;
+        let report = desk.deliver("!go on").await;
+        assert_eq!(report["state"], "delivered");
+        assert_eq!(report["send_result"]["transport"], "tmux");
+        let state = desk.pane.state();
+        let (header, text) = OriginHeader::split(&state.submitted[0]).unwrap();
+        assert_eq!((header.kind.as_str(), header.from.as_str(), text), ("nudge_worker", "a-m", "!go on"));
+        assert_eq!(state.done.len(), 2 + lost_enters, "{:?}", state.done);
+        assert_eq!(desk.db.ledger(), DELIVERED);
+    }
+}
+
+#[actix::test]
+async fn a_screen_that_takes_no_message_is_reported_and_not_typed_into() {
+    async fn check(prepare: impl FnOnce(&FakePane), class: &str, says: &str) {
+        let mut desk = Desk::new();
+        prepare(&desk.pane);
+        let report = desk.deliver("go on").await;
+        assert_eq!((&report["state"], &report["side_effect_started"]), (&json!("failed"), &json!(false)));
+        assert!(report["error"].as_str().unwrap().contains(says), "{report:?}");
+        assert_eq!(desk.pane.state().done, [""; 0], "{says}");
+        assert_eq!(desk.db.ledger(), NOT_SENT);
+        assert_eq!(desk.one("SELECT COALESCE(pane_class, '') FROM deliveries"), class);
+    }
+    let shows = |name: &'static str| move |pane: &FakePane| pane.state().screen = Some(captured(name));
+    check(shows("approval-exec"), "blocked:approval", "takes no message (blocked:approval)").await;
+    check(shows("trust-screen"), "blocked:trust", "takes no message").await;
+    check(shows("update-notice"), "blocked:update", "takes no message").await;
+    check(shows("daemon-died"), "dead:server", "nobody works behind").await;
+    check(|pane| pane.state().draft = "half a tho".into(), "idle", "a draft stands in the composer").await;
+    check(|pane| pane.state().dead = true, "idle", "has exited").await;
+    check(|pane| pane.state().program = Some("bash"), "idle", "would run the text").await;
+    check(|pane| pane.state().gone = true, "", "no tmux server").await;
+}
+
+#[actix::test]
+async fn a_text_that_stands_typed_but_not_submitted_is_unknown() {
+    async fn check(prepare: impl FnOnce(&FakePane), says: &str, enters: usize) {
+        let mut desk = Desk::new();
+        prepare(&desk.pane);
+        let report = desk.deliver("go on").await;
+        assert_eq!((&report["state"], &report["side_effect_started"]), (&json!("unknown"), &json!(true)));
+        assert!(report["error"].as_str().unwrap().contains(says), "{report:?}");
+        assert_eq!(desk.pane.state().done.len(), 1 + enters, "{says}");
+        assert_eq!(desk.pane.state().submitted, [""; 0]);
+        assert_eq!(desk.db.ledger(), UNKNOWN);
+    }
+    check(|pane| pane.state().lost_enters = usize::MAX, "typed but not submitted in tmux session a-w", 4)
+        .await;
+    let approval = |pane: &FakePane| pane.state().screen_after_paste = Some(captured("approval-exec"));
+    check(approval, "Enter was not pressed", 0).await;
+    check(|pane| pane.state().paste_error = Some(no_answer), "gave no answer", 0).await;
+}
+
+#[actix::test]
+async fn a_paste_that_tmux_refuses_has_sent_nothing() {
+    let mut desk = Desk::new();
+    desk.pane.state().paste_error = Some(|| TmuxError::NoSession { target: "%1".into() });
+    let report = desk.deliver("go on").await;
+    assert_eq!((&report["state"], &report["side_effect_started"]), (&json!("failed"), &json!(true)));
+    assert_eq!(desk.db.ledger(), NOT_SENT);
+}
+
+#[actix::test]
+async fn texts_follow_each_other_and_never_mix() {
+    let mut desk = Desk::new();
+    desk.pane.state().lost_enters = 1;
+    let pushes = [desk.claim("one").await, desk.claim("two").await, desk.claim("three").await];
+    let sends = pushes.map(|push| desk.session.send(Deliver(push)));
+    for report in futures_util::future::join_all(sends).await {
+        assert_eq!(report.unwrap().unwrap()["state"], "delivered");
+    }
+    let state = desk.pane.state();
+    let texts: Vec<&str> = state.submitted.iter().map(|text| OriginHeader::split(text).unwrap().1).collect();
+    assert_eq!(texts, ["one", "two", "three"]);
+}
+
+#[actix::test]
+async fn whoever_lost_the_claim_types_nothing() {
+    let mut desk = Desk::new();
+    let push = desk.claim("go on").await;
+    desk.db
+        .conn
+        .execute("UPDATE deliveries SET state = 'failed', error = 'lost', settled_at = 'now'", [])
+        .unwrap();
+    let report = desk.session.send(Deliver(push)).await.unwrap().unwrap();
+    assert_eq!(report["state"], "failed");
+    assert_eq!(desk.pane.state().done, [""; 0]);
+}
+
+#[actix::test]
+async fn a_session_without_its_app_server_is_reached_through_its_terminal() {
+    let mut desk = Desk::new();
+    let link = Link {
+        app_server_socket: Some("/tmp/no-such-directory/app-server.sock".into()),
+        transports: vec![TransportKind::AppServer, TransportKind::Tmux],
+        ..Link::new(Recipe::PrivateServer)
+    };
+    session_links::put(&desk.db.conn, &desk.bound.worker.id, &link).unwrap();
+    desk.db.conn.execute("UPDATE sessions SET codex_session_id = id", []).unwrap();
+    assert_eq!(desk.deliver("go on").await["state"], "delivered");
+    assert_eq!(desk.one("SELECT transport || ' ' || state FROM deliveries"), "tmux sent");
+    assert_eq!(desk.pane.state().submitted.len(), 1);
+}
+
+#[actix::test]
+async fn a_direct_nudge_goes_the_same_way_and_without_a_way_is_refused() {
+    let desk = Desk::new();
+    let nudge = |desk: &Desk| {
+        let session_id = desk.bound.worker.id.clone();
+        desk.session.send(Nudge { session_id, text: "psst".into(), from_thread: None })
+    };
+    assert_eq!(nudge(&desk).await.unwrap().unwrap()["state"], "delivered");
+    assert!(desk.pane.state().submitted[0].ends_with("\npsst"));
+    desk.db.conn.execute("UPDATE sessions SET tmux_session = NULL", []).unwrap();
+    let refused = nudge(&desk).await.unwrap().unwrap_err();
+    assert!(refused.message.contains("no terminal"), "{refused}");
+    assert_eq!(desk.db.number("SELECT count(*) FROM deliveries"), 1);
+}
+
+#[actix::test]
+async fn an_interrupt_presses_what_harms_nothing() {
+    async fn check(screen: Option<String>, key: Option<&str>, force: bool, expect: Result<&str, &str>) {
+        let desk = Desk::new();
+        desk.pane.state().screen = screen;
+        let session_id = desk.bound.worker.id.clone();
+        let key = key.map(|key| key.parse().unwrap());
+        let interrupt = Interrupt { session_id, key, force, dry_run: false };
+        let outcome = desk.session.send(interrupt).await.unwrap();
+        match (outcome, expect) {
+            (Ok(interrupted), Ok(key)) => {
+                assert_eq!(interrupted.by, key);
+                assert_eq!(desk.pane.state().done, [format!("press {key}")]);
+            }
+            (Err(refused), Err(says)) => {
+                assert!(refused.message.contains(says), "{refused}");
+                assert_eq!(desk.pane.state().done, [""; 0]);
+            }
+            (outcome, expect) => panic!("{outcome:?} instead of {expect:?}"),
+        }
+    }
+    let working = || Some(captured("working-tool"));
+    check(working(), None, false, Ok("Escape")).await;
+    check(working(), Some("C-c"), false, Ok("C-c")).await;
+    check(None, None, false, Ok("Escape")).await;
+    check(None, Some("C-c"), false, Err("where C-c would end Codex")).await;
+    check(None, Some("C-c"), true, Ok("C-c")).await;
+    check(Some("another program".into()), None, false, Ok("C-c")).await;
+}

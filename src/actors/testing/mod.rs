@@ -1,0 +1,54 @@
+//! Stand-ins for the actors around the one under test.
+
+mod pane;
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::guardian::{ChildDown, ChildId, Obituary};
+use crate::store::testing::TestDb;
+use crate::store::{Store, StoreOptions};
+
+pub(super) use pane::{FakePane, no_answer};
+
+/// Long enough for a loaded machine; only a failing test waits this long.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Hears of dead children.
+struct Mourner(mpsc::UnboundedSender<ChildDown>);
+
+impl Actor for Mourner {
+    type Context = Context<Self>;
+}
+
+impl Handler<ChildDown> for Mourner {
+    type Result = ();
+
+    fn handle(&mut self, down: ChildDown, _: &mut Context<Self>) {
+        // A test that is not interested has dropped its end.
+        let _ = self.0.send(down);
+    }
+}
+
+/// The obituary of a child, and where it is heard of.
+pub(super) fn mourned(id: ChildId) -> (Obituary, mpsc::UnboundedReceiver<ChildDown>) {
+    let (tell, heard) = mpsc::unbounded_channel();
+    (Obituary::new(id, Mourner(tell).start().recipient()), heard)
+}
+
+/// A store on the test's database.
+pub(super) fn store(db: &TestDb) -> Store {
+    Store::open(db.path(), StoreOptions { readers: 1, watch: true }).unwrap()
+}
+
+/// Waits until `condition` holds of the database.
+pub(super) async fn until(db: &TestDb, what: &str, condition: impl Fn(&TestDb) -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition(db) {
+        assert!(Instant::now() < deadline, "waited in vain for {what}: {}", db.ledger());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
