@@ -1,6 +1,5 @@
 //! One actor per tmux server: every tmux call, with a deadline, off the async threads.
 
-use actix::dev::ToEnvelope;
 use actix::prelude::*;
 
 use super::hub::gone;
@@ -53,33 +52,14 @@ pub struct Kill(pub SessionName);
 /// The addresses of one tmux server's actor.
 #[derive(Clone)]
 pub struct Terminal {
-    view: Recipient<View>,
-    load: Recipient<Load>,
-    paste: Recipient<Paste>,
-    press: Recipient<Press>,
-    kill: Recipient<Kill>,
+    pub(super) view: Recipient<View>,
+    pub(super) load: Recipient<Load>,
+    pub(super) paste: Recipient<Paste>,
+    pub(super) press: Recipient<Press>,
+    pub(super) kill: Recipient<Kill>,
 }
 
 impl Terminal {
-    /// The addresses of an actor that makes the calls.
-    pub(super) fn of<A>(tmux: &Addr<A>) -> Self
-    where
-        A: Handler<View> + Handler<Load> + Handler<Paste> + Handler<Press> + Handler<Kill>,
-        A::Context: ToEnvelope<A, View>
-            + ToEnvelope<A, Load>
-            + ToEnvelope<A, Paste>
-            + ToEnvelope<A, Press>
-            + ToEnvelope<A, Kill>,
-    {
-        Self {
-            view: tmux.clone().recipient(),
-            load: tmux.clone().recipient(),
-            paste: tmux.clone().recipient(),
-            press: tmux.clone().recipient(),
-            kill: tmux.clone().recipient(),
-        }
-    }
-
     /// Looks at a pane; see [`TmuxServer::view`].
     ///
     /// # Errors
@@ -167,7 +147,14 @@ pub(super) struct Tmux {
 impl Tmux {
     /// Starts the threads for one server.
     pub(super) fn start(server: TmuxServer) -> Terminal {
-        Terminal::of(&SyncArbiter::start(THREADS, move || Self { server: server.clone() }))
+        let tmux = SyncArbiter::start(THREADS, move || Self { server: server.clone() });
+        Terminal {
+            view: tmux.clone().recipient(),
+            load: tmux.clone().recipient(),
+            paste: tmux.clone().recipient(),
+            press: tmux.clone().recipient(),
+            kill: tmux.recipient(),
+        }
     }
 }
 

@@ -103,7 +103,10 @@ async fn a_screen_that_takes_no_message_is_reported_and_not_typed_into() {
     check(shows("trust-screen"), "blocked:trust", "takes no message").await;
     check(shows("update-notice"), "blocked:update", "takes no message").await;
     check(shows("daemon-died"), "dead:server", "nobody works behind").await;
-    check(|pane| pane.state().draft = "half a tho".into(), "idle", "a draft stands in the composer").await;
+    check(|pane| pane.state().draft = "half a tho".into(), "idle", "a draft stands typed but not submitted")
+        .await;
+    let ours = "[conveyor nudge_worker from=a-m id=dispatch-1]\ngo on";
+    check(|pane| pane.state().draft = ours.into(), "idle", "an earlier message of conveyor").await;
     check(|pane| pane.state().dead = true, "idle", "has exited").await;
     check(|pane| pane.state().program = Some("bash"), "idle", "would run the text").await;
     check(|pane| pane.state().gone = true, "", "no tmux server").await;

@@ -43,7 +43,14 @@ impl FakePane {
 
     /// Its addresses.
     pub(in crate::actors) fn terminal(&self) -> Terminal {
-        Terminal::of(&Actor::start(self.clone()))
+        let pane = self.clone().start();
+        Terminal {
+            view: pane.clone().recipient(),
+            load: pane.clone().recipient(),
+            paste: pane.clone().recipient(),
+            press: pane.clone().recipient(),
+            kill: pane.recipient(),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use std::fmt;
 const SPAWNING: [&str; 2] = ["src/cli/demo/program.rs", "src/cli/run.rs"];
 
 /// The places of the tests that let time pass between two looks at a condition.
-const WAITING: [&str; 2] = ["src/tmux/testing.rs", "tests/it/support/wait.rs"];
+const WAITING: [&str; 3] = ["src/actors/testing/mod.rs", "src/tmux/testing.rs", "tests/it/support/wait.rs"];
 
 /// No file is longer; most are far shorter.
 const LIMIT_LINES: usize = 500;
