@@ -99,11 +99,13 @@ impl Attendant {
     }
 
     async fn follow(&self, thread_id: &str, rollout: &Path) -> Result<(), Failure> {
-        let linked = self.linked().await?;
-        let Some(from_thread) = linked.session.codex_session_id.filter(|current| current != thread_id) else {
-            return Ok(());
-        };
-        ingest::read_out(&self.store, &self.session_id).await?;
+        let session = self.linked().await?.session;
+        // A session that was registered before its first prompt had no rollout then.
+        let is_new = |current: &String| current != thread_id || session.codex_session_path.is_none();
+        let Some(from_thread) = session.codex_session_id.filter(is_new) else { return Ok(()) };
+        if session.codex_session_path.is_some() {
+            ingest::read_out(&self.store, &self.session_id).await?;
+        }
         let follow = FollowThread {
             session_id: self.session_id.clone(),
             from_thread,
@@ -112,7 +114,7 @@ impl Attendant {
         };
         if self.store.write(follow).await? {
             tracing::info!(
-                session = linked.session.name,
+                session = session.name,
                 thread = thread_id,
                 "the session went on in another thread"
             );

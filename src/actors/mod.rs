@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod guardian;
 pub mod hub;
 pub mod ingest;
+pub mod launch;
 pub mod lock;
 pub mod paths;
 pub mod runtime;

@@ -44,6 +44,11 @@ impl Paths {
         }
     }
 
+    /// The database, when it is not the one below the state root: whoever is to find it must be told.
+    pub fn other_database(&self) -> Option<&Path> {
+        (self.database != self.state_root.join(DATABASE_NAME)).then_some(&*self.database)
+    }
+
     /// The 0700 directory for sockets, locks and process ids. Below the state root, or, where a
     /// socket's path would be too long there, below the temporary directory, private to the user.
     pub fn run_dir(&self) -> PathBuf {

@@ -15,10 +15,13 @@ impl Show for calls::criteria::CriteriaArgs {}
 impl Show for calls::cycle::CycleArgs {}
 impl Show for calls::discover::DiscoverArgs {}
 impl Show for calls::ingest::IngestArgs {}
+impl Show for calls::plain::StartArgs {}
 impl Show for calls::registration::RegisterManagerArgs {}
 impl Show for calls::registration::RegisterWorkerArgs {}
 impl Show for calls::sessions::DeregisterArgs {}
 impl Show for calls::sessions::SessionsArgs {}
+impl Show for calls::start::StartManagerArgs {}
+impl Show for calls::start::StartWorkerArgs {}
 impl Show for calls::tail::TailArgs {}
 
 impl Show for calls::db_doctor::DbDoctorArgs {

@@ -15,6 +15,8 @@ mod json_only;
 mod manager_config;
 mod mcp;
 mod output;
+mod passthrough;
+mod progress;
 mod run;
 mod show;
 mod stop;
@@ -53,7 +55,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     #[command(flatten)]
-    Call(Request),
+    Call(Box<Request>),
     Doctor(doctor::DoctorArgs),
     DoctorSelf(doctor::DoctorSelfArgs),
     Mcp(mcp::McpArgs),
@@ -123,7 +125,9 @@ fn calls_of_verbs(command: &clap::Command) -> Vec<String> {
 }
 
 fn parse(program: &'static str, args: impl Iterator<Item = OsString>) -> Result<Cli, ExitCode> {
-    let matches = command_line(program).try_get_matches_from(args);
+    let command_line = command_line(program);
+    let args = passthrough::arrange(&command_line, args);
+    let matches = command_line.try_get_matches_from(args);
     matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|error| {
         // The terminal may be gone; there is nobody left to tell.
         let _ = error.print();
@@ -141,19 +145,24 @@ fn run(cli: Cli, program: &'static str) -> Result<u8, Failure> {
     let paths = Paths::resolve(&caller.cwd, cli.path.as_deref());
     let mut output = Output::new(cli.json);
     match command {
-        Command::Call(Request::Dispatch(args)) => {
-            dispatch::run(&mut Connection::open(paths, caller), &args, &mut output)
-        }
+        Command::Call(request) => call(&mut Connection::open(paths, caller), *request, &mut output),
         Command::Doctor(args) => doctor::doctor(&args, &paths, &caller.cwd),
         Command::DoctorSelf(args) => doctor::doctor_self(&args, &caller),
-        Command::Call(request) => {
-            call_and_show(&mut Connection::open(paths, caller), deliveries::meant(request), &mut output)
-        }
         Command::Mcp(args) => mcp::run(&args, paths, caller),
         Command::Run(args) => run::run(&args, &paths, &mut output),
         Command::Demo(args) => demo::run(&args, names_database, &mut output),
         Command::DemoKeeper(args) => demo::keep(&args),
         Command::DemoSession(args) => demo::play_session(&args),
+    }
+}
+
+fn call(connection: &mut Connection, request: Request, output: &mut Output) -> Result<u8, Failure> {
+    match request {
+        Request::Dispatch(args) => dispatch::run(connection, &args, output),
+        request => {
+            progress::show();
+            call_and_show(connection, deliveries::meant(request), output)
+        }
     }
 }
 

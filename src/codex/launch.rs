@@ -16,6 +16,45 @@ pub fn attached(program: &Path, socket: &Path, thread_id: &str, args: &[String])
     argv
 }
 
+/// Codex's flags that decide sandbox and approval policy together, and refuse to stand beside others.
+const DECIDES_PERMISSIONS: [&str; 4] =
+    ["--approve-for-me", "--dangerously-bypass-approvals-and-sandbox", "--full-auto", "--yolo"];
+
+/// Codex's options that take the next word as their value.
+pub const TAKES_VALUE: [&str; 18] = [
+    "--add-dir",
+    "--ask-for-approval",
+    "--cd",
+    "--config",
+    "--disable",
+    "--enable",
+    "--image",
+    "--local-provider",
+    "--model",
+    "--profile",
+    "--remote",
+    "--sandbox",
+    "-C",
+    "-a",
+    "-c",
+    "-i",
+    "-m",
+    "-p",
+];
+
+/// Whether one of Codex's arguments is a prompt.
+pub fn has_prompt(args: &[String]) -> bool {
+    let mut words = args.iter();
+    while let Some(word) = words.next() {
+        if TAKES_VALUE.contains(&word.as_str()) {
+            words.next();
+        } else if !word.starts_with('-') {
+            return true;
+        }
+    }
+    false
+}
+
 /// A terminal that owns its thread, with `settings`, Codex configuration for this session alone,
 /// and the first message if there is one.
 pub fn embedded(
@@ -31,8 +70,11 @@ pub fn embedded(
     if recipe != Recipe::OpenFiles {
         add(&["--no-daemon"]);
     }
-    add(&["--sandbox", settings.effective_sandbox().as_str()]);
-    add(&["--ask-for-approval", settings.effective_approval_policy().as_str()]);
+    let args = settings.args.as_deref().unwrap_or_default();
+    if !args.iter().any(|arg| DECIDES_PERMISSIONS.contains(&arg.as_str())) {
+        add(&["--sandbox", settings.effective_sandbox().as_str()]);
+        add(&["--ask-for-approval", settings.effective_approval_policy().as_str()]);
+    }
     if let Some(model) = &settings.model {
         add(&["--model", model]);
     }
@@ -42,7 +84,7 @@ pub fn embedded(
     for setting in overrides(config) {
         add(&["-c", &setting]);
     }
-    for arg in settings.args.iter().flatten() {
+    for arg in args {
         add(&[arg]);
     }
     if let Some(prompt) = prompt {
@@ -139,6 +181,25 @@ mod tests {
              |-c|mcp_servers.conveyor.args=[\"mcp\"]|-c|mcp_servers.conveyor.command=\"/bin/con veyor\"\
              |--search",
         );
+    }
+
+    #[test]
+    fn permissions_are_decided_once() {
+        let settings = Settings { args: Some(vec!["--yolo".into()]), ..Settings::default() };
+        let argv = embedded(Path::new("codex"), Recipe::OpenFiles, &settings, &Map::new(), None);
+        check(argv, "codex|--yolo");
+    }
+
+    #[test]
+    fn prompts_are_told_from_values() {
+        fn check(args: &[&str], expect: bool) {
+            let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+            assert_eq!(has_prompt(&args), expect, "{args:?}");
+        }
+        check(&[], false);
+        check(&["--search", "-m", "o3", "--model=o3"], false);
+        check(&["-m", "o3", "fix it"], true);
+        check(&["fix it", "--search"], true);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Versions of Codex, and what the program can do.
 
+use serde::{Deserialize, Serialize};
 use std::{cmp::Ordering, fmt};
 
 /// A version such as `0.169.0` or `0.170.0-alpha.3`. A pre-release is older than its release.
@@ -45,11 +46,16 @@ impl fmt::Display for Version {
 }
 
 /// How sessions are started and recognised with a certain Codex, best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
 pub enum Recipe {
     /// A private app-server makes the thread, the terminal attaches to it: nothing to guess.
     PrivateServer,
     /// The terminal owns its thread; the `thread-writer-locks` entry it holds names it.
+    #[value(name = "embedded")]
+    #[serde(rename = "embedded")]
     EmbeddedLock,
     /// The terminal owns its thread; the rollout it has open names it.
     OpenFiles,
@@ -60,6 +66,12 @@ impl Recipe {
     pub fn of(version: &Version) -> Option<Self> {
         let first_checked = Version { numbers: [0, 169, 0], pre_release: None };
         (*version >= first_checked).then_some(Self::PrivateServer)
+    }
+
+    /// The same, or the best one in which the process of the terminal is the session's.
+    #[must_use]
+    pub fn in_own_terminal(self) -> Self {
+        if self == Self::PrivateServer { Self::EmbeddedLock } else { self }
     }
 
     /// What `codex --help` shows.

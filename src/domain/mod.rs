@@ -20,6 +20,7 @@ pub mod loop_policy;
 pub mod name;
 pub mod pane_signal;
 pub mod permissions;
+pub mod prompts;
 pub mod recipe;
 pub mod redaction;
 pub mod role;

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema, clap::ValueEnum,
 )]
 #[serde(rename_all = "snake_case")]
-#[value(rename_all = "snake_case")]
 pub enum TransportKind {
     /// `turn/start` on the session's app-server. Its receipt is exact.
     AppServer,
@@ -25,7 +24,7 @@ impl TransportKind {
     /// The order in which transports are tried.
     pub const BEST_FIRST: [Self; 4] = [Self::AppServer, Self::CodexQueue, Self::Tmux, Self::Mailbox];
 
-    /// The word in the database and on the command line.
+    /// The word in the database. On the command line it has hyphens.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AppServer => "app_server",
@@ -66,16 +65,17 @@ pub struct Reachable {
     pub codex_queue: bool,
     /// It has a tmux session.
     pub tmux: bool,
-    /// The only transports to use; empty means all that are there.
+    /// The only transports to use, in the order to try them; empty means all that are there.
     pub only: Vec<TransportKind>,
 }
 
 impl Reachable {
     /// The push transports to try, best first. Empty means that the mailbox has to do.
     pub fn pushes(&self) -> Vec<TransportKind> {
-        TransportKind::BEST_FIRST
-            .into_iter()
-            .filter(|kind| self.only.is_empty() || self.only.contains(kind))
+        let wanted = if self.only.is_empty() { &TransportKind::BEST_FIRST } else { &*self.only };
+        wanted
+            .iter()
+            .copied()
             .filter(|kind| match kind {
                 TransportKind::AppServer => self.app_server,
                 TransportKind::CodexQueue => self.codex_queue,
@@ -108,6 +108,8 @@ mod tests {
         assert_eq!(all.transports(), TransportKind::BEST_FIRST);
         let only_tmux = Reachable { only: TransportKind::parse_list("tmux, nonsense"), ..all.clone() };
         assert_eq!(only_tmux.pushes(), [TransportKind::Tmux]);
+        let tmux_first = Reachable { only: TransportKind::parse_list("tmux,app_server"), ..all.clone() };
+        assert_eq!(tmux_first.pushes(), [TransportKind::Tmux, TransportKind::AppServer]);
         let only_mailbox = Reachable { only: vec![TransportKind::Mailbox], ..all };
         assert_eq!(only_mailbox.pushes(), []);
         assert_eq!(Reachable::default().transports(), [TransportKind::Mailbox]);

@@ -35,7 +35,8 @@ impl Query for BoundSessions {
     }
 }
 
-/// A session went on in another thread: `/clear`, `/new`, or a plan that began anew.
+/// A session went on in another thread (`/clear`, `/new`, or a plan that began anew), or its thread
+/// has a rollout now.
 #[derive(Debug)]
 pub struct FollowThread {
     /// The session.

@@ -24,6 +24,7 @@ pub mod events;
 pub mod following;
 pub mod handoffs;
 pub mod heartbeats;
+pub mod launches;
 pub mod mailbox;
 pub mod manager_config;
 pub mod manager_permission;

@@ -10,6 +10,7 @@ mod control;
 mod database;
 mod demo;
 mod harness;
+mod launch;
 mod mcp;
 mod observe;
 mod support;

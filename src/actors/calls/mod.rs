@@ -19,8 +19,10 @@ pub mod dispatch;
 pub mod inbox;
 pub mod ingest;
 pub mod manager_config;
+pub mod plain;
 pub mod registration;
 pub mod sessions;
+pub mod start;
 pub mod stop;
 pub mod summary;
 pub mod tail;
@@ -122,10 +124,13 @@ macro_rules! for_each_call {
             Ingest(ingest::IngestArgs),
             ManagerConfig(manager_config::ManagerConfigArgs),
             ManagerPermission(manager_config::ManagerPermissionArgs),
+            Start(plain::StartArgs),
             RegisterManager(registration::RegisterManagerArgs),
             RegisterWorker(registration::RegisterWorkerArgs),
             Deregister(sessions::DeregisterArgs),
             Sessions(sessions::SessionsArgs),
+            StartManager(start::StartManagerArgs),
+            StartWorker(start::StartWorkerArgs),
             Stop(stop::StopArgs),
             Tail(tail::TailArgs),
             Tasks(tasks::TasksArgs),

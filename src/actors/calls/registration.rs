@@ -14,6 +14,7 @@ use crate::codex::discover::{Clues, identify, system_processes};
 use crate::domain::{Communication, Failure, Role, name};
 use crate::store::registration::Register;
 use crate::store::session_links::Link;
+use crate::store::sessions::LinkedSession;
 
 /// Which session, and under which name.
 #[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
@@ -102,19 +103,26 @@ async fn register(
     let asker = caller.clone();
     let register = blocking(move || describe(args, role, &asker)).await??;
     let linked = hub.store.write(register).await?;
-    let communication = communication(&linked, &caller.program);
-    let session = linked.session;
-    Ok(RegisterReply {
-        codex_session_id: session.codex_session_id,
-        codex_session_path: session.codex_session_path,
-        communication,
-        cwd: session.cwd,
-        name: session.name,
-        pid: session.pid,
-        role: session.role,
-        session_id: session.id,
-        tmux_session: session.tmux_session,
-    })
+    Ok(RegisterReply::of(linked, &caller.program))
+}
+
+impl RegisterReply {
+    /// A session and how it can be reached, as `program` would say it.
+    pub fn of(linked: LinkedSession, program: &str) -> Self {
+        let communication = communication(&linked, program);
+        let session = linked.session;
+        Self {
+            codex_session_id: session.codex_session_id,
+            codex_session_path: session.codex_session_path,
+            communication,
+            cwd: session.cwd,
+            name: session.name,
+            pid: session.pid,
+            role: session.role,
+            session_id: session.id,
+            tmux_session: session.tmux_session,
+        }
+    }
 }
 
 /// Looks at the session's files and processes. Blocks.

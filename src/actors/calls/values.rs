@@ -43,6 +43,19 @@ pub fn seconds(value: &str) -> Result<f64, String> {
     }
 }
 
+/// A name that can be a directory, a tmux session and a word of a command line.
+///
+/// # Errors
+/// A sentence for clap to show.
+pub fn plain_name(value: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !value.is_empty() && !value.starts_with('-') && value.chars().all(is_plain) {
+        Ok(value.to_owned())
+    } else {
+        Err("a name has only letters, digits, - and _".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -29,12 +29,16 @@ pub struct HeldThread {
 /// The threads that `pid` and the processes it started have loaded, oldest first, sub-agents
 /// included. Codex makes a thread's lock when it starts, before there is a rollout.
 ///
+/// Of a process and a child that has the same lock open, it is the process that holds it: a child
+/// has its parent's files until it becomes another program.
+///
 /// # Errors
 /// [`ProcessError`] when `pid` is gone, or nothing was found and something could not be looked into.
 pub fn threads_held_by(processes: &dyn ProcessTable, pid: u32) -> Result<Vec<HeldThread>, ProcessError> {
     let mut held = find_open(processes, pid, held_thread)?;
+    // Parents come before their children, and stay there.
     held.sort_by(|a, b| a.thread_id.cmp(&b.thread_id));
-    held.dedup();
+    held.dedup_by(|later, first| later.thread_id == first.thread_id);
     Ok(held)
 }
 
@@ -65,7 +69,7 @@ pub fn rollouts_open_by(
         (is_rollout(path) && began_since(path, not_before)).then(|| (pid, path.to_owned()))
     })?;
     open.sort_by(|(_, a), (_, b)| a.file_name().cmp(&b.file_name()));
-    open.dedup();
+    open.dedup_by(|(_, later), (_, first)| later == first);
     Ok(open)
 }
 
@@ -197,6 +201,20 @@ mod tests {
         check(None, 1);
         check(Some("2026-01-01T00:00:00Z"), 1);
         check(Some("2026-01-01T00:00:00.001Z"), 0);
+    }
+
+    #[test]
+    fn a_child_with_its_parents_files_holds_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let rollout = write_rollout(home.path(), &thread_id(1), None);
+        let lock = lock_path(home.path(), &thread_id(1));
+        let processes = FakeProcesses::of(
+            &[(1, &[2]), (2, &[9, 3])],
+            &[(2, &[&lock, &rollout]), (3, &[&lock, &rollout]), (9, &[&lock, &rollout])],
+        );
+        let held = threads_held_by(&processes, 1).unwrap();
+        assert_eq!(held.iter().map(|held| held.pid).collect::<Vec<_>>(), [2]);
+        assert_eq!(rollouts_open_by(&processes, 1, None).unwrap(), [(2, rollout)]);
     }
 
     #[test]

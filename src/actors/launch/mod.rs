@@ -1,0 +1,100 @@
+//! Starting a Codex session: the server, the thread, the terminal, and its registration.
+//!
+//! There are three ways, by what the installed Codex can do: on an app-server of its own, where the
+//! thread is known before the terminal opens; embedded, where the process holds its thread's lock;
+//! and by the rollout that the process has open. Two sessions that start at the same moment in the
+//! same directory are told apart in each of them.
+//!
+//! A start succeeds as a whole or leaves nothing behind, with one exception: a terminal in which a
+//! program still runs, but no session was found in time, stays for a person to look at.
+
+mod args;
+mod attached;
+mod embedded;
+mod environment;
+mod mcp;
+mod plain;
+mod plan;
+mod register;
+mod sides;
+mod terminal;
+mod undo;
+
+use std::fmt::Display;
+use std::path::PathBuf;
+
+use crate::codex::app_server::AppServer;
+use crate::codex::version;
+use crate::domain::{Failure, Recipe};
+
+pub use args::CodexArgs;
+pub use plain::{PlainSession, open};
+pub use plan::{Plan, Wish};
+pub use register::Launched;
+pub use sides::{Manager, Worker, program_line};
+
+use terminal::{Awaited, Terminal};
+use undo::Begun;
+
+/// The target of the events that tell a person what is being waited for.
+pub const PROGRESS: &str = "conveyor::progress";
+
+fn progress(text: impl Display) {
+    tracing::info!(target: PROGRESS, "{text}");
+}
+
+/// A session that runs.
+#[derive(Debug)]
+struct Started {
+    recipe: Recipe,
+    thread_id: String,
+    /// None until the first prompt, where the terminal owns the thread.
+    rollout: Option<PathBuf>,
+    /// The process whose life is the session's.
+    pid: u32,
+    tui_pid: Option<u32>,
+    terminal: Option<Terminal>,
+    server: Option<(PathBuf, AppServer)>,
+}
+
+/// A session found in the processes of a terminal.
+#[derive(Debug, Clone)]
+struct Found {
+    recipe: Recipe,
+    thread_id: String,
+    rollout: Option<PathBuf>,
+    pid: u32,
+}
+
+/// Starts what is planned. What has begun when it fails is in `begun`.
+async fn start(plan: &Plan, begun: &mut Begun) -> Result<Started, Failure> {
+    if let Some((tmux, session)) = &plan.tmux {
+        terminal::refuse_taken(tmux, session).await?;
+    }
+    match plan.recipe {
+        version::Recipe::PrivateServer => attached::start(plan, begun).await,
+        version::Recipe::EmbeddedLock | version::Recipe::OpenFiles => {
+            match embedded::start(plan, begun).await? {
+                Awaited::Up(started) => Ok(started),
+                Awaited::Late(failure) => Err(failure),
+            }
+        }
+    }
+}
+
+/// Sees a start to its end. When the person who waits presses Ctrl-C it is not cut off, but told to
+/// end at its next step: only so is it known what there is to take back.
+async fn unless_interrupted<T>(plan: &Plan, start: impl Future<Output = T>) -> T {
+    let mut start = std::pin::pin!(start);
+    loop {
+        tokio::select! {
+            started = &mut start => return started,
+            Ok(()) = tokio::signal::ctrl_c(), if !plan.is_interrupted() => plan.interrupt(),
+        }
+    }
+}
+
+/// A failure to start, with the session's name in front.
+fn not_started(name: &str, failure: Failure) -> Failure {
+    Failure { message: format!("session {name} was not started: {}", failure.message), ..failure }
+}

@@ -1,0 +1,259 @@
+//! What is to be started, with every default filled in and everything looked up.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+
+use super::args::CodexArgs;
+use super::{environment, mcp, progress};
+use crate::actors::Caller;
+use crate::actors::blocking::blocking;
+use crate::actors::paths::Paths;
+use crate::codex::app_server::ThreadStart;
+use crate::codex::discover::{Clues, Identity, identify, system_processes};
+use crate::codex::install::{self, InstallError};
+use crate::codex::settings::Settings;
+use crate::codex::version::Recipe;
+use crate::domain::shell::quoted;
+use crate::domain::{Failure, name};
+use crate::tmux::{SessionName, TmuxServer};
+
+/// How long Codex may take to say its version.
+const VERSION_DEADLINE: Duration = Duration::from_secs(20);
+
+/// The key of Codex's configuration whose screen would stand in the way.
+const UPDATE_CHECK: &str = "check_for_update_on_startup";
+
+/// What somebody wants to be started.
+#[derive(Debug)]
+pub struct Wish<'a> {
+    /// The session's name, shown by Codex as the name of its thread.
+    pub name: &'a str,
+    /// The tmux session to make.
+    pub tmux_session: String,
+    /// How Codex is to be started.
+    pub codex: &'a CodexArgs,
+    /// The rollout of a session to go on with.
+    pub codex_session: Option<&'a Path>,
+    /// How long starting may take.
+    pub timeout: Duration,
+    /// conveyor's own MCP server is wanted in the session.
+    pub mcp: bool,
+    /// The terminal has to own its thread, so that its process is the session's.
+    pub own_terminal: bool,
+}
+
+/// What is to be started.
+#[derive(Debug)]
+pub struct Plan {
+    /// The session's name.
+    pub name: String,
+    /// Where it works, absolute.
+    pub cwd: PathBuf,
+    /// How it is run and found.
+    pub recipe: Recipe,
+    /// What it is given to do first.
+    pub prompt: Option<String>,
+    /// The flags over the settings files.
+    pub settings: Settings,
+    pub(super) program: PathBuf,
+    pub(super) version: Option<String>,
+    pub(super) codex_home: Option<PathBuf>,
+    pub(super) config: Map<String, Value>,
+    pub(super) mcp: bool,
+    pub(super) variables: Vec<(String, String)>,
+    pub(super) tmux: Option<(TmuxServer, SessionName)>,
+    pub(super) resume: Option<Identity>,
+    pub(super) accept_trust: bool,
+    pub(super) timeout: Duration,
+    pub(super) paths: Paths,
+    begun: Instant,
+    interrupted: Cell<bool>,
+}
+
+impl Plan {
+    /// Looks everything up. Starts nothing but `codex --version`.
+    ///
+    /// # Errors
+    /// What is missing or contradictory: the directory, Codex, a settings file, a flag.
+    pub async fn resolve(wish: Wish<'_>, paths: &Paths, caller: &Caller) -> Result<Self, Failure> {
+        name::check("session", wish.name)?;
+        let begun = Instant::now();
+        let codex = wish.codex;
+        let tmux = match codex.no_tmux {
+            true => None,
+            false => Some((
+                TmuxServer::resolve(|name| std::env::var_os(name)),
+                SessionName::new(wish.tmux_session)?,
+            )),
+        };
+        let cwd = directory(&caller.cwd, codex.cwd.as_deref())?;
+        let settings = {
+            let (flags, cwd) = (program_from(codex.settings(), &caller.cwd), cwd.clone());
+            blocking(move || Settings::load(&cwd).map(|files| flags.over(files))).await??
+        };
+        let (program, version, able) = installed(settings.program.clone()).await?;
+        let recipe = chosen(able, codex, version.as_deref())?;
+        let recipe = if wish.own_terminal { recipe.in_own_terminal() } else { recipe };
+        let resume = match wish.codex_session {
+            Some(rollout) => Some(to_resume(caller.cwd.join(rollout)).await?),
+            None => None,
+        };
+        let variables = environment::variables(paths, tmux.as_ref().map(|(server, _)| server.socket()));
+        let mut config = codex.config_tree()?;
+        config.entry(UPDATE_CHECK).or_insert(false.into());
+        if wish.mcp {
+            mcp::attach(&mut config, &own_program()?, paths.other_database(), &variables)?;
+        }
+        Ok(Self {
+            name: wish.name.to_owned(),
+            cwd,
+            recipe,
+            prompt: None,
+            settings,
+            program,
+            version,
+            codex_home: install::codex_home().map(|home| caller.cwd.join(home)),
+            config,
+            mcp: wish.mcp,
+            variables,
+            tmux,
+            resume,
+            accept_trust: codex.accept_trust,
+            timeout: wish.timeout,
+            paths: paths.clone(),
+            begun,
+            interrupted: Cell::new(false),
+        })
+    }
+
+    /// The same plan with something to do first.
+    #[must_use]
+    pub fn with_prompt(self, prompt: Option<String>) -> Self {
+        Self { prompt: prompt.filter(|prompt| !prompt.trim().is_empty()), ..self }
+    }
+
+    /// The command that shows its terminal to a person with the caller's environment.
+    pub fn attach_command(&self) -> Option<String> {
+        let (tmux, session) = self.tmux.as_ref()?;
+        let plain =
+            TmuxServer::resolve(|name| std::env::var_os(name).filter(|_| name != "CONVEYOR_TMUX_SOCKET"));
+        let server = if *tmux.socket() == *plain.socket() {
+            String::new()
+        } else {
+            format!(" -S {}", quoted(&tmux.socket().to_string_lossy()))
+        };
+        Some(format!("tmux{server} attach -t {}", quoted(&format!("={session}"))))
+    }
+
+    /// What is left of the time that starting may take; never nothing, so that a call can be tried.
+    pub(super) fn time_left(&self) -> Duration {
+        self.timeout.saturating_sub(self.begun.elapsed()).max(Duration::from_millis(1))
+    }
+
+    /// Whether the time is up.
+    pub(super) fn is_late(&self) -> bool {
+        self.begun.elapsed() >= self.timeout
+    }
+
+    /// Somebody wants the start to be given up.
+    pub(super) fn interrupt(&self) {
+        self.interrupted.set(true);
+    }
+
+    /// Whether the start is to be given up.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.interrupted.get()
+    }
+
+    /// Ends a start that is to be given up.
+    pub(super) fn go_on(&self) -> Result<(), Failure> {
+        if self.is_interrupted() { Err(Failure::refused("it was interrupted")) } else { Ok(()) }
+    }
+
+    /// The thread as an app-server is told to make it.
+    pub(super) fn thread(&self) -> ThreadStart {
+        ThreadStart {
+            cwd: self.cwd.clone(),
+            approval_policy: Some(self.settings.effective_approval_policy()),
+            sandbox: Some(self.settings.effective_sandbox()),
+            model: self.settings.model.clone(),
+            model_provider: self.settings.model_provider.clone(),
+            config: self.config.clone(),
+        }
+    }
+}
+
+fn directory(caller_cwd: &Path, given: Option<&Path>) -> Result<PathBuf, Failure> {
+    let cwd = given.map_or_else(|| caller_cwd.to_owned(), |given| caller_cwd.join(given));
+    let cwd = std::path::absolute(&cwd).unwrap_or(cwd);
+    if cwd.is_dir() {
+        return Ok(cwd);
+    }
+    let problem = if cwd.exists() { "is no directory" } else { "does not exist" };
+    Err(Failure::not_found(format!("{} {problem}", cwd.display())).hint("name another with --cwd"))
+}
+
+/// A program given with a slash is meant from where the caller is.
+fn program_from(mut settings: Settings, caller_cwd: &Path) -> Settings {
+    if let Some(program) = settings.program.as_mut().filter(|program| program.components().count() > 1) {
+        *program = caller_cwd.join(&program);
+    }
+    settings
+}
+
+/// The program, its version, and the best recipe it can do. One that does not tell its version is
+/// older than all that do.
+async fn installed(configured: Option<PathBuf>) -> Result<(PathBuf, Option<String>, Recipe), Failure> {
+    let program = blocking(move || install::locate(configured.as_deref())).await??;
+    match install::inspect(&program, VERSION_DEADLINE).await {
+        Ok(codex) => Ok((codex.program, Some(codex.version.to_string()), codex.recipe)),
+        Err(InstallError::Strange { .. }) => {
+            progress(format_args!(
+                "{} does not tell its version; taking it for an old one",
+                program.display()
+            ));
+            Ok((program, None, Recipe::OpenFiles))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn chosen(able: Recipe, codex: &CodexArgs, version: Option<&str>) -> Result<Recipe, Failure> {
+    let recipe = codex.recipe.unwrap_or(able);
+    let version = version.unwrap_or("of an unknown version");
+    if recipe == Recipe::PrivateServer && able != Recipe::PrivateServer {
+        return Err(Failure::refused(format!("Codex {version} is too old for --recipe private-server"))
+            .hint("leave out --recipe, or update Codex: npm install -g @openai/codex"));
+    }
+    if recipe != Recipe::PrivateServer && codex.no_tmux {
+        return Err(Failure::refused(format!(
+            "without a terminal a session needs an app-server of its own, and Codex {version} is {}",
+            if able == recipe { "too old for that" } else { "to be run without one" }
+        ))
+        .hint("leave out --no-tmux"));
+    }
+    Ok(recipe)
+}
+
+async fn to_resume(rollout: PathBuf) -> Result<Identity, Failure> {
+    let path = rollout.display().to_string();
+    let clues = Clues { rollout: Some(rollout), ..Clues::default() };
+    let found = blocking(move || identify(&*system_processes(), clues)).await?;
+    let found = found.map_err(|error| error.failure("its session cannot be gone on with"))?;
+    match found.pid {
+        None => Ok(found),
+        Some(pid) => Err(Failure::refused(format!("the session of {path} is running, in process {pid}"))
+            .hint(format!(
+                "register it as it is: `conveyor register-worker --name NAME --codex-session {path}`"
+            ))),
+    }
+}
+
+fn own_program() -> Result<PathBuf, Failure> {
+    std::env::current_exe().map_err(|error| {
+        Failure::external(format!("failed to find this program, which the session needs: {error}"))
+    })
+}
