@@ -24,6 +24,7 @@ pub mod task;
 #[cfg(test)]
 mod testing;
 pub mod tmux;
+mod tools;
 pub mod transport;
 pub mod wire;
 

@@ -9,6 +9,7 @@ mod deliveries;
 mod demo;
 mod dispatch;
 mod doctor;
+mod epilogue;
 mod inbox;
 mod input;
 mod json_only;

@@ -8,7 +8,7 @@ pub mod install;
 pub mod launch;
 pub mod pane;
 pub mod policy;
-mod process;
+pub(crate) mod process;
 pub mod queue;
 pub mod rollout;
 pub mod settings;

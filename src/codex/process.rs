@@ -37,7 +37,7 @@ pub enum RunError {
 ///
 /// # Errors
 /// See [`RunError`]. A program that reports failure by its exit status is no error here.
-pub(super) fn output_within(mut command: Command, deadline: Duration) -> Result<Output, RunError> {
+pub(crate) fn output_within(mut command: Command, deadline: Duration) -> Result<Output, RunError> {
     let program = command.get_program().to_string_lossy().into_owned();
     let failed = |source| RunError::Spawn { program: program.clone(), source };
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);

@@ -16,6 +16,7 @@ pub mod db_doctor;
 pub mod deliveries;
 pub mod discover;
 pub mod dispatch;
+pub mod epilogue;
 pub mod inbox;
 pub mod ingest;
 pub mod manager_config;
@@ -117,6 +118,7 @@ macro_rules! for_each_call {
             WorkerAck(contract::WorkerAckArgs),
             Discover(discover::DiscoverArgs),
             Dispatch(dispatch::DispatchArgs),
+            Epilogue(epilogue::EpilogueArgs),
             ManagerInbox(inbox::ManagerInboxArgs),
             SessionInbox(inbox::SessionInboxArgs),
             WorkerInbox(inbox::WorkerInboxArgs),

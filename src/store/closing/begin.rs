@@ -256,8 +256,8 @@ impl Audits {
                     .hint("give it: `conveyor worker-ack TASK --from-stdin`, `conveyor manager-ack TASK --from-stdin`"),
             });
         }
-        if self.epilogue.require_epilogue && !self.epilogue.ok {
-            let steps = self.epilogue.missing_or_incomplete.join(", ");
+        if self.epilogue.require_epilogue && !self.epilogue.status.ok {
+            let steps = self.epilogue.status.missing_or_incomplete.join(", ");
             return Some(Refusal {
                 stage: "final_epilogue_audit",
                 failure: Failure::refused(format!("epilogue steps have not succeeded: {steps}"))

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::Role;
 use crate::domain::criteria::{CriteriaSummary, CriterionStatus, is_adversarial_proof};
 use crate::store::criteria::{self, Criterion};
-use crate::store::epilogue::{self, EpilogueStep};
+use crate::store::epilogue::{self, EpilogueStatus};
 use crate::store::{StoreError, acks};
 
 /// Where the acceptance criteria stand.
@@ -40,16 +40,11 @@ pub struct AckAudit {
 /// Whether the configured epilogue steps succeeded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpilogueAudit {
-    /// The steps that did not.
-    pub missing_or_incomplete: Vec<String>,
-    /// All of them did.
-    pub ok: bool,
+    /// Where they stand.
+    #[serde(flatten)]
+    pub status: EpilogueStatus,
     /// A missing one keeps the task from being finished.
     pub require_epilogue: bool,
-    /// The steps that are configured.
-    pub required_steps: Vec<String>,
-    /// Where each stands.
-    pub steps: Vec<EpilogueStep>,
 }
 
 /// Looks at the criteria.
@@ -89,16 +84,8 @@ pub fn audit_epilogue(
     required_steps: Vec<String>,
     required: bool,
 ) -> Result<EpilogueAudit, StoreError> {
-    let steps = epilogue::steps(conn, task_id, &required_steps)?;
-    let missing_or_incomplete: Vec<String> =
-        steps.iter().filter(|step| !step.ok).map(|step| step.step_name.clone()).collect();
-    Ok(EpilogueAudit {
-        ok: missing_or_incomplete.is_empty(),
-        missing_or_incomplete,
-        require_epilogue: required,
-        required_steps,
-        steps,
-    })
+    let status = epilogue::status(conn, task_id, required_steps)?;
+    Ok(EpilogueAudit { status, require_epilogue: required })
 }
 
 /// Whether somebody tried to disprove the work, in vain, and the criterion counts as satisfied.
