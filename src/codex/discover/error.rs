@@ -62,18 +62,31 @@ pub enum DiscoverError {
         /// The process.
         pid: u32,
     },
+    /// Several of its children run one each.
+    #[error("process {pid} has started several Codex sessions: processes {}", list(runners))]
+    Several {
+        /// The process.
+        pid: u32,
+        /// The processes that run a session.
+        runners: Vec<u32>,
+    },
     /// The processes cannot be looked into.
     #[error(transparent)]
     Process(#[from] ProcessError),
+}
+
+fn list(pids: &[u32]) -> String {
+    pids.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl From<DiscoverError> for Failure {
     fn from(error: DiscoverError) -> Self {
         let message = error.to_string();
         let failure = match error {
-            DiscoverError::NoSession { .. } | DiscoverError::Process(ProcessError::Gone { .. }) => {
-                Self::not_found(message)
-            }
+            DiscoverError::NoSession { .. } => Self::not_found(message)
+                .hint("a terminal of the server that Codex sessions share does not run its session itself"),
+            DiscoverError::Process(ProcessError::Gone { .. }) => Self::not_found(message),
+            DiscoverError::Several { .. } => Self::refused(message).hint("name the one that is meant"),
             DiscoverError::Process(_) => Self::external(message),
         };
         failure.hint("name the rollout file instead: --codex-session PATH")

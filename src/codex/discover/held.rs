@@ -4,7 +4,7 @@ use super::{error::ProcessError, processes::ProcessTable, rollouts::rollout_for_
 use crate::{codex::rollout::SessionMeta, domain::time::parse_iso};
 use jiff::Timestamp;
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::HashSet,
     ffi::OsStr,
     path::{Path, PathBuf},
 };
@@ -94,42 +94,58 @@ fn held_thread(pid: u32, path: &Path) -> Option<HeldThread> {
     Some(HeldThread { thread_id: thread_id.to_owned(), codex_home: directory.parent()?.to_owned(), pid })
 }
 
-/// What `pick` finds among the open files of `root` and its descendants.
+/// What `pick` finds among the open files of `root`; of its children, when `root` has none; of
+/// theirs, when they have none. What is further down was started by the session: its tools may run
+/// a Codex of their own.
 fn find_open<T>(
     processes: &dyn ProcessTable,
     root: u32,
     pick: impl Fn(u32, &Path) -> Option<T>,
 ) -> Result<Vec<T>, ProcessError> {
-    let mut found = Vec::new();
     let mut failure = None;
-    for pid in tree(processes, root)? {
-        match processes.open_files(pid) {
-            Ok(files) => found.extend(files.iter().filter_map(|path| pick(pid, path))),
-            Err(ProcessError::Gone { .. }) if pid != root => {}
-            Err(error) => failure = failure.or(Some(error)),
+    let mut seen = HashSet::from([root]);
+    let mut generation = vec![root];
+    while !generation.is_empty() && seen.len() <= MAX_PROCESSES {
+        let mut found = Vec::new();
+        for pid in generation.iter().filter(|pid| !is_shared_server(processes, **pid)) {
+            match processes.open_files(*pid) {
+                Ok(files) => found.extend(files.iter().filter_map(|path| pick(*pid, path))),
+                Err(ProcessError::Gone { .. }) if *pid != root => {}
+                Err(error) => failure = failure.or(Some(error)),
+            }
         }
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        generation = next_generation(processes, root, &generation)?;
+        generation.retain(|pid| seen.insert(*pid));
     }
-    match failure {
-        Some(error) if found.is_empty() => Err(error),
-        _ => Ok(found),
-    }
+    failure.map_or(Ok(Vec::new()), Err)
 }
 
-/// `root` and its descendants. Those that end meanwhile, or hide their children, have none.
-fn tree(processes: &dyn ProcessTable, root: u32) -> Result<Vec<u32>, ProcessError> {
-    let mut seen = HashSet::from([root]);
-    let mut pids = vec![root];
-    let mut waiting: VecDeque<u32> = processes.children(root)?.into();
-    while let Some(pid) = waiting.pop_front() {
-        if pids.len() >= MAX_PROCESSES {
-            break;
-        }
-        if seen.insert(pid) {
-            pids.push(pid);
-            waiting.extend(processes.children(pid).unwrap_or_default());
+/// The children of a generation. Those that end meanwhile, or hide their children, have none.
+fn next_generation(
+    processes: &dyn ProcessTable,
+    root: u32,
+    generation: &[u32],
+) -> Result<Vec<u32>, ProcessError> {
+    let mut children = Vec::new();
+    for pid in generation {
+        match processes.children(*pid) {
+            Ok(found) => children.extend(found),
+            Err(error) if *pid == root => return Err(error),
+            Err(_) => {}
         }
     }
-    Ok(pids)
+    Ok(children)
+}
+
+/// Whether a process is the server that all sessions of a Codex home share. It is a child of the
+/// first of them, and nothing tells which of its threads belongs to which terminal.
+fn is_shared_server(processes: &dyn ProcessTable, pid: u32) -> bool {
+    let arguments = processes.arguments(pid).unwrap_or_default();
+    let has = |word: &str| arguments.iter().any(|argument| argument == word);
+    has("app-server") && (has("--managed-daemon") || has("unix://"))
 }
 
 #[cfg(test)]
@@ -150,10 +166,26 @@ mod tests {
         };
         check(&[(3, &[&lock_a])], &[(3, &a)]);
         check(&[(3, &[&lock_b, &lock_a, &coordination])], &[(3, &a), (3, &b)]);
-        check(&[(2, &[&lock_a]), (3, &[&lock_b])], &[(2, &a), (3, &b)]);
+        check(&[(2, &[&lock_a]), (3, &[&lock_b])], &[(2, &a)]);
         check(&[(1, &[Path::new("/dev/null")])], &[]);
         check(&[(9, &[&lock_a])], &[]);
         check(&[(1, &[&home.join("elsewhere").join(format!("{a}.lock"))])], &[]);
+    }
+
+    #[test]
+    fn a_server_that_many_sessions_share_is_nobodys() {
+        let lock = lock_path(Path::new("/h"), &thread_id(1));
+        let check = |arguments: &[&str], expected: usize| {
+            let mut processes = FakeProcesses::of(&[(1, &[2])], &[(2, &[&lock])]);
+            processes.start_with(2, arguments);
+            for root in [1, 2] {
+                assert_eq!(threads_held_by(&processes, root).unwrap().len(), expected, "{arguments:?}");
+            }
+        };
+        check(&["codex", "app-server", "--listen", "unix://", "--managed-daemon"], 0);
+        check(&["codex", "app-server", "--listen", "unix://"], 0);
+        check(&["codex", "app-server", "--listen", "unix:///run/as.sock"], 1);
+        check(&["codex", "--no-daemon"], 1);
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl IdentifyError {
             Self::Discover(error) => {
                 let failure = Failure::from(error);
                 Failure { message, ..failure }
-                    .hint("a terminal attached to a shared Codex server runs no session itself")
+                    .hint("or run the same command inside the session, without --pid")
             }
             Self::Meta(MetaError::Read(_)) => Failure::not_found(message).hint("check the path"),
             Self::Meta(MetaError::Empty { .. }) | Self::NoRolloutYet { .. } => {

@@ -34,6 +34,13 @@ impl ProcessTable for Lsof {
         parse_open_files(pid, &text(&output.stdout), &text(&output.stderr))
     }
 
+    /// Cut at white space: `ps` does not tell where an argument ends.
+    fn arguments(&self, pid: u32) -> Result<Vec<String>, ProcessError> {
+        let output = run(pid, "ps", &["-ww", "-o", "args=", "-p", &pid.to_string()])?;
+        let words: Vec<String> = text(&output.stdout).split_whitespace().map(str::to_owned).collect();
+        if words.is_empty() { Err(ProcessError::Gone { pid }) } else { Ok(words) }
+    }
+
     fn started_at(&self, pid: u32) -> Result<Timestamp, ProcessError> {
         let output = run(pid, "ps", &["-o", "etime=", "-p", &pid.to_string()])?;
         let age = parse_age(&text(&output.stdout)).ok_or(ProcessError::Gone { pid })?;

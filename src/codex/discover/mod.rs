@@ -53,10 +53,17 @@ pub fn self_thread() -> Option<String> {
 /// moved on to another thread, as `/clear` does, it is the newest one.
 ///
 /// # Errors
-/// [`DiscoverError::NoSession`] when there is none; [`DiscoverError::Process`] when the processes
-/// cannot be looked into.
+/// [`DiscoverError::NoSession`] when there is none, [`DiscoverError::Several`] when it is not clear
+/// which is meant; [`DiscoverError::Process`] when the processes cannot be looked into.
 pub fn session_of(processes: &dyn ProcessTable, pid: u32) -> Result<FoundSession, DiscoverError> {
-    if let Some(held) = current_thread(threads_held_by(processes, pid)?) {
+    let held = threads_held_by(processes, pid)?;
+    let mut runners: Vec<u32> = held.iter().map(|thread| thread.pid).collect();
+    runners.sort_unstable();
+    runners.dedup();
+    if runners.len() > 1 {
+        return Err(DiscoverError::Several { pid, runners });
+    }
+    if let Some(held) = current_thread(held) {
         let rollout = rollout_for_thread(&held.codex_home, &held.thread_id);
         return Ok(FoundSession {
             thread_id: held.thread_id,
@@ -84,7 +91,7 @@ pub fn session_of(processes: &dyn ProcessTable, pid: u32) -> Result<FoundSession
 #[cfg(test)]
 mod tests {
     use super::{testing::*, *};
-    use std::fs;
+    use std::{fs, path::Path};
 
     #[test]
     fn the_lock_says_more_than_the_open_rollout() {
@@ -109,6 +116,19 @@ mod tests {
 
         let rollout = write_rollout(home.path(), &new, None);
         assert_eq!(session_of(&cleared, 7).unwrap().rollout, Some(rollout));
+    }
+
+    #[test]
+    fn two_sessions_side_by_side_are_not_mixed_up() {
+        let home = Path::new("/h");
+        let (a, b) = (lock_path(home, &thread_id(1)), lock_path(home, &thread_id(2)));
+        let processes = FakeProcesses::of(&[(1, &[8, 9])], &[(8, &[&a]), (9, &[&b])]);
+        let error = session_of(&processes, 1).unwrap_err();
+        assert!(
+            matches!(&error, DiscoverError::Several { pid: 1, runners } if runners == &[8, 9]),
+            "{error}"
+        );
+        assert_eq!(session_of(&processes, 9).unwrap().thread_id, thread_id(2));
     }
 
     #[test]

@@ -30,6 +30,10 @@ impl ProcessTable for ProcFs {
         Ok(open.flatten().filter_map(|file| path(file.target)).collect())
     }
 
+    fn arguments(&self, pid: u32) -> Result<Vec<String>, ProcessError> {
+        process(pid).and_then(|process| process.cmdline()).map_err(|e| error(pid, e))
+    }
+
     fn started_at(&self, pid: u32) -> Result<Timestamp, ProcessError> {
         let since_boot_ticks =
             process(pid).and_then(|process| process.stat()).map_err(|e| error(pid, e))?.starttime;

@@ -18,6 +18,12 @@ pub trait ProcessTable {
     /// As [`ProcessTable::children`].
     fn open_files(&self, pid: u32) -> Result<Vec<PathBuf>, ProcessError>;
 
+    /// The program and the arguments that `pid` was started with.
+    ///
+    /// # Errors
+    /// As [`ProcessTable::children`].
+    fn arguments(&self, pid: u32) -> Result<Vec<String>, ProcessError>;
+
     /// When `pid` started, up to two seconds too early.
     ///
     /// # Errors

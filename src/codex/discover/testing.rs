@@ -35,6 +35,7 @@ pub(super) fn write_rollout(codex_home: &Path, thread_id: &str, parent: Option<&
 pub(super) struct FakeProcesses {
     children: HashMap<u32, Vec<u32>>,
     open: HashMap<u32, Vec<PathBuf>>,
+    arguments: HashMap<u32, Vec<String>>,
     known: HashSet<u32>,
     forbidden: HashSet<u32>,
 }
@@ -52,6 +53,10 @@ impl FakeProcesses {
             fake.open.insert(*pid, files.iter().map(|file| file.to_path_buf()).collect());
         }
         fake
+    }
+
+    pub(super) fn start_with(&mut self, pid: u32, arguments: &[&str]) {
+        self.arguments.insert(pid, arguments.iter().map(ToString::to_string).collect());
     }
 
     pub(super) fn forbid(&mut self, pid: u32) {
@@ -78,6 +83,10 @@ impl ProcessTable for FakeProcesses {
         self.look(&self.open, pid)
     }
 
+    fn arguments(&self, pid: u32) -> Result<Vec<String>, ProcessError> {
+        self.look(&self.arguments, pid)
+    }
+
     fn started_at(&self, pid: u32) -> Result<Timestamp, ProcessError> {
         self.children(pid).map(|_| Timestamp::UNIX_EPOCH)
     }
@@ -97,6 +106,7 @@ pub(super) fn check_on_real_processes(processes: &dyn ProcessTable) {
     let children = processes.children(pid);
     let files = [processes.open_files(pid), processes.open_files(child)];
     let started = processes.started_at(pid);
+    let arguments = processes.arguments(child);
     let no_children = processes.children(child);
     rustix::process::kill_process(
         rustix::process::Pid::from_raw(child.cast_signed()).unwrap(),
@@ -108,6 +118,7 @@ pub(super) fn check_on_real_processes(processes: &dyn ProcessTable) {
     assert_eq!((children, no_children), (Ok(vec![child]), Ok(vec![])));
     let path = file.path().canonicalize().unwrap();
     assert!(files.iter().all(|files| files.as_ref().unwrap().contains(&path)), "{files:?}");
+    assert_eq!(arguments.unwrap(), ["sleep", "1000"]);
     let early = began.duration_since(started.unwrap());
     assert!(early > SignedDuration::from_secs(-1) && early < SignedDuration::from_secs(5), "{early:?}");
     for gone in [processes.children(pid).map(|_| ()), processes.open_files(pid).map(|_| ())] {
