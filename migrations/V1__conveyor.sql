@@ -20,6 +20,25 @@ CREATE INDEX turn_facts_session ON turn_facts (session_id, id);
 CREATE INDEX turn_facts_event ON turn_facts (event_id);
 CREATE INDEX turn_facts_unrouted ON turn_facts (session_id, id) WHERE routed_at IS NULL;
 
+-- What became known about a session beside its turns. The key is unique for a process and its start,
+-- or for one wait, so that a fact is never doubled.
+CREATE TABLE session_facts (
+    id          INTEGER PRIMARY KEY,
+    session_id  TEXT NOT NULL REFERENCES sessions (id),
+    kind        TEXT NOT NULL CHECK (kind IN ('exited', 'terminal_exited', 'waiting', 'idle_with_mail')),
+    dedupe_key  TEXT NOT NULL UNIQUE,
+    detail_json TEXT NOT NULL CHECK (json_valid(detail_json)),
+    recorded_at TEXT NOT NULL,
+    -- When Dispatch took it up. None while there is nobody to tell.
+    routed_at   TEXT,
+    -- When it stopped being so: somebody answered, or the session is there again.
+    cleared_at  TEXT
+) STRICT;
+CREATE INDEX session_facts_session ON session_facts (session_id, id);
+CREATE INDEX session_facts_open ON session_facts (session_id, kind) WHERE cleared_at IS NULL;
+CREATE INDEX session_facts_unrouted ON session_facts (session_id, id)
+    WHERE routed_at IS NULL AND cleared_at IS NULL;
+
 -- How far a session's rollout file has been read. `offset` is a byte position after a whole line.
 CREATE TABLE rollout_cursors (
     session_id    TEXT PRIMARY KEY NOT NULL REFERENCES sessions (id),

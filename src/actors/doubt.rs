@@ -6,7 +6,8 @@ use actix::prelude::*;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 
-use super::session::{Hands, Session, signs};
+use super::hands::{Hands, signs};
+use super::session::Session;
 use crate::codex::pane::{PaneClass, classify, composer_text};
 use crate::domain::{Failure, OriginHeader};
 use crate::store::Store;

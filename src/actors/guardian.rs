@@ -261,10 +261,8 @@ impl Handler<Follow> for Guardian {
         self.tailers.retain(|id, _| bound.contains(id));
         for bound in &follow.bound {
             self.tail(bound, ctx);
-            if bound.link.is_some() {
-                // Attends already, or hears it the next time.
-                self.session(&bound.session.id, ctx).do_send(Attend);
-            }
+            // One that is gone hears it the next time.
+            self.session(&bound.session.id, ctx).do_send(Attend(bound.clone()));
         }
         if follow.sweep {
             for (_, tailer) in self.tailers.values() {

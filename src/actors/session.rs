@@ -1,30 +1,23 @@
 //! One actor per session, worker or manager: everything that is done to it goes through here, one
 //! thing at a time, so that two texts never interleave.
 
-use std::path::PathBuf;
 use std::rc::Rc;
 
 use actix::prelude::*;
-use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::attend::Attendant;
-use super::ending::{End, end};
+use super::ending::End;
 use super::guardian::Obituary;
+use super::hands::Hands;
+use super::liveness::{Liveness, Watched, processes_of};
 use super::tmux::Terminal;
-use super::transport::{
-    AppServerTransport, Connection, Letter, QueueTransport, Sending, TmuxTransport, Transport,
-};
-use crate::codex::alive::is_alive;
-use crate::codex::pane::{PaneClass, PaneSigns, classify};
+use super::transport::Connection;
 use crate::domain::Failure;
-use crate::domain::header::OriginHeader;
-use crate::domain::time::now_iso;
-use crate::domain::transport::TransportKind;
 use crate::store::Store;
-use crate::store::dispatch::{BeginPush, ClaimNudge, Entry, FinishPush, Push, PushOutcome};
-use crate::store::sessions::{GetLinkedSession, LinkedSession};
-use crate::tmux::{KeyName, PaneView, Target};
+use crate::store::dispatch::{Entry, Push};
+use crate::store::sessions::LinkedSession;
+use crate::tmux::{KeyName, PaneView};
 
 /// Makes a claimed push; gives the item's report.
 #[derive(Message)]
@@ -85,22 +78,15 @@ pub struct Session {
     pub(super) hands: Hands,
     pub(super) turn: Rc<Mutex<()>>,
     attends: bool,
-}
-
-/// What is needed to reach the session.
-#[derive(Clone)]
-pub(super) struct Hands {
-    pub(super) session_id: String,
-    pub(super) store: Store,
-    terminals: Terminals,
-    connection: Connection,
+    /// The processes that are being watched, and what watches them.
+    watched: Option<(Vec<Watched>, SpawnHandle)>,
 }
 
 impl Session {
     /// The actor for one registered session.
     pub fn new(obituary: Obituary, session_id: String, store: Store, terminals: Terminals) -> Self {
         let hands = Hands { session_id, store, terminals, connection: Connection::default() };
-        Self { _obituary: obituary, hands, turn: Rc::default(), attends: false }
+        Self { _obituary: obituary, hands, turn: Rc::default(), attends: false, watched: None }
     }
 }
 
@@ -108,16 +94,17 @@ impl Actor for Session {
     type Context = Context<Self>;
 }
 
-/// Keeps up with the session for as long as it is active.
+/// Keeps up with the session, which is this now, for as long as it is active.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
-pub struct Attend;
+pub struct Attend(pub LinkedSession);
 
 impl Handler<Attend> for Session {
     type Result = ();
 
-    fn handle(&mut self, _: Attend, ctx: &mut Context<Self>) {
-        if std::mem::replace(&mut self.attends, true) {
+    fn handle(&mut self, Attend(linked): Attend, ctx: &mut Context<Self>) {
+        self.watch(processes_of(&linked), ctx);
+        if linked.link.is_none() || std::mem::replace(&mut self.attends, true) {
             return;
         }
         let attendant = Attendant {
@@ -126,6 +113,24 @@ impl Handler<Attend> for Session {
             connection: self.hands.connection.clone(),
         };
         ctx.spawn(attendant.run().into_actor(self).map(|(), session, _| session.attends = false));
+    }
+}
+
+impl Session {
+    /// Watches these processes from now on, in place of others.
+    fn watch(&mut self, processes: Vec<Watched>, ctx: &mut Context<Self>) {
+        if self.watched.as_ref().is_some_and(|(watched, _)| *watched == processes) {
+            return;
+        }
+        let liveness = Liveness {
+            session_id: self.hands.session_id.clone(),
+            store: self.hands.store.clone(),
+            processes: processes.clone(),
+        };
+        let watch = ctx.spawn(liveness.run().into_actor(self));
+        if let Some((_, former)) = self.watched.replace((processes, watch)) {
+            ctx.cancel_future(former);
+        }
     }
 }
 
@@ -184,223 +189,6 @@ impl Handler<End> for Session {
             hands.end().await
         })
     }
-}
-
-impl Hands {
-    pub(super) async fn linked(&self) -> Result<LinkedSession, Failure> {
-        Ok(self.store.read(GetLinkedSession(self.session_id.clone())).await?)
-    }
-
-    async fn look(&self, lines: u32) -> Result<PaneView, Failure> {
-        let linked = self.linked().await?;
-        let (terminal, target) = self.pane(&linked)?;
-        Ok(terminal.view(target, lines).await?)
-    }
-
-    pub(super) fn pane(&self, linked: &LinkedSession) -> Result<(Terminal, Target), Failure> {
-        let session = &linked.session;
-        let Some(tmux_session) = &session.tmux_session else {
-            return Err(Failure::refused(format!("session {} has no tmux session", session.name))
-                .hint("it is reached through its mailbox: `conveyor session-inbox`"));
-        };
-        let target = Target::stored(tmux_session, session.tmux_pane_id.as_deref()).map_err(Failure::from)?;
-        Ok((self.terminal(linked), target))
-    }
-
-    fn terminal(&self, linked: &LinkedSession) -> Terminal {
-        (self.terminals)(linked.link.as_ref().and_then(|link| link.tmux_socket.as_deref()))
-    }
-
-    async fn end(&self) -> Result<bool, Failure> {
-        let linked = self.linked().await?;
-        end(&linked, &self.terminal(&linked)).await
-    }
-
-    async fn deliver(&self, push: Push) -> Result<Entry, Failure> {
-        let outcome = match self.linked().await {
-            Ok(linked) => self.push(&linked, &push).await?,
-            Err(failure) => PushOutcome::NotSent { error: failure.message, pane_class: None, begun: false },
-        };
-        Ok(self.store.write(FinishPush { push, outcome }).await?)
-    }
-
-    async fn nudge(&self, nudge: Nudge) -> Result<Entry, Failure> {
-        if self.linked().await?.reachable().pushes().is_empty() {
-            return Err(Failure::refused("the session has no terminal and no app-server to push to").hint(
-                "queue the message for its mailbox: `conveyor enqueue-nudge-worker TASK --message TEXT`",
-            ));
-        }
-        let claim =
-            ClaimNudge { session: nudge.session_id, from_thread: nudge.from_thread, text: nudge.text };
-        let push = self.store.write(claim).await?;
-        self.deliver(push).await
-    }
-
-    async fn interrupt(&self, interrupt: Interrupt) -> Result<Interrupted, Failure> {
-        let linked = self.linked().await?;
-        if interrupt.key.is_none()
-            && let Some(interrupted) = self.interrupt_by_rpc(&linked, interrupt.dry_run).await
-        {
-            return Ok(interrupted);
-        }
-        let (terminal, target) = self.pane(&linked)?;
-        let view = terminal.view(target.clone(), 0).await;
-        let class = view.as_ref().map_or(PaneClass::Unknown, |view| classify(&view.text, &signs(view)));
-        let key = interrupt.key.unwrap_or_else(|| safe_key(class));
-        let interrupted =
-            Interrupted { by: key.as_str().to_owned(), target: linked.session.tmux_session.clone() };
-        if interrupt.dry_run {
-            return Ok(interrupted);
-        }
-        if key == KeyName::interrupt()
-            && matches!(class, PaneClass::Idle | PaneClass::IdleError)
-            && !interrupt.force
-        {
-            return Err(Failure::refused(format!(
-                "session {} is idle, where C-c would end Codex",
-                linked.session.name
-            ))
-            .hint("to end it all the same, add --force; to stop a running turn, leave out --key"));
-        }
-        terminal.press(target, key).await?;
-        Ok(interrupted)
-    }
-
-    /// By the app-server, when the session has one that answers and a turn is running.
-    async fn interrupt_by_rpc(&self, linked: &LinkedSession, dry_run: bool) -> Option<Interrupted> {
-        if !linked.reachable().pushes().contains(&TransportKind::AppServer) {
-            return None;
-        }
-        let (socket, thread_id) =
-            (linked.link.as_ref()?.app_server_socket.as_ref()?, linked.session.codex_session_id.as_ref()?);
-        let server = self.connection.get(socket.as_ref()).await.ok()?;
-        let turn_id = server.running_turn(thread_id).await.ok()??;
-        if !dry_run {
-            server.turn_interrupt(thread_id, &turn_id).await.ok()?;
-        }
-        Some(Interrupted { by: "turn/interrupt".into(), target: linked.session.tmux_session.clone() })
-    }
-
-    async fn push(&self, linked: &LinkedSession, push: &Push) -> Result<PushOutcome, Failure> {
-        let letter = Letter {
-            origin: OriginHeader {
-                kind: push.signal.clone(),
-                from: push.from.clone(),
-                correlation_id: push.correlation_id.clone(),
-            },
-            text: push.text.clone(),
-            client_message_id: push.delivery.client_message_id.clone(),
-        };
-        let transport = match self.choose(linked).await {
-            Ok(transport) => transport,
-            Err(not_sent) => return Ok(not_sent),
-        };
-        let begin = BeginPush {
-            delivery_id: push.delivery.id,
-            fence: push.delivery.fence,
-            transport: transport.kind(),
-        };
-        if !self.store.write(begin).await? {
-            // The claim was lost while this waited its turn; whoever has it now decides.
-            return Ok(PushOutcome::NotSent {
-                error: "the claim was lost before the push began".into(),
-                pane_class: None,
-                begun: false,
-            });
-        }
-        Ok(match transport.send(&letter).await {
-            Sending::Sent(details) => {
-                PushOutcome::Sent { result: send_result(linked, &letter, transport.kind(), details) }
-            }
-            Sending::NotSent(error) => PushOutcome::NotSent { error, pane_class: None, begun: true },
-            Sending::Unknown { error, pane_class } => PushOutcome::Unknown { error, pane_class },
-        })
-    }
-
-    /// The best transport that is ready. A session that waits for a person is not gone around.
-    async fn choose(&self, linked: &LinkedSession) -> Result<Box<dyn Transport>, PushOutcome> {
-        let mut reasons = Vec::new();
-        let mut pane_class = None;
-        for kind in linked.reachable().pushes() {
-            let transport = match self.transport(linked, kind) {
-                Ok(transport) => transport,
-                Err(failure) => {
-                    reasons.push(failure.message);
-                    continue;
-                }
-            };
-            match transport.ready().await {
-                Ok(()) => return Ok(transport),
-                Err(not_ready) => {
-                    reasons.push(format!("{kind}: {}", not_ready.error));
-                    pane_class = not_ready.pane_class.or(pane_class);
-                    if not_ready.asks_a_person {
-                        break;
-                    }
-                }
-            }
-        }
-        if reasons.is_empty() {
-            reasons.push(format!("session {} can no longer be pushed to", linked.session.name));
-        }
-        Err(PushOutcome::NotSent { error: reasons.join("; "), pane_class, begun: false })
-    }
-
-    fn transport(&self, linked: &LinkedSession, kind: TransportKind) -> Result<Box<dyn Transport>, Failure> {
-        let link = linked.link.as_ref();
-        let app_server = link.and_then(|link| link.app_server_socket.as_ref());
-        let thread_id = linked.session.codex_session_id.clone();
-        match (kind, app_server, thread_id) {
-            (TransportKind::AppServer, Some(socket), Some(thread_id)) => Ok(Box::new(AppServerTransport {
-                connection: self.connection.clone(),
-                socket: socket.into(),
-                thread_id,
-                thread_start: link
-                    .and_then(|link| link.thread_start.clone())
-                    .and_then(|start| serde_json::from_value(start).ok()),
-            })),
-            (TransportKind::CodexQueue, remote, Some(thread_id)) => {
-                let codex_home = link.and_then(|link| link.codex_home.as_ref()).map(PathBuf::from);
-                let codex_home = codex_home.ok_or_else(|| Failure::refused("its CODEX_HOME is not known"))?;
-                Ok(Box::new(QueueTransport { thread_id, remote: remote.map(PathBuf::from), codex_home }))
-            }
-            (TransportKind::Tmux, ..) => {
-                let (terminal, target) = self.pane(linked)?;
-                let session = linked.session.tmux_session.clone().unwrap_or_default();
-                let program_is_alive = linked.session.pid.is_some_and(is_alive);
-                Ok(Box::new(TmuxTransport { terminal, target, session, program_is_alive }))
-            }
-            _ => Err(Failure::refused(format!("session {} has no {kind} transport", linked.session.name))),
-        }
-    }
-}
-
-/// Escape interrupts Codex and harms nothing when it is idle; any other program knows C-c.
-fn safe_key(class: PaneClass) -> KeyName {
-    if class == PaneClass::Unknown { KeyName::interrupt() } else { KeyName::escape() }
-}
-
-/// What a pane tells beside its text.
-pub(super) fn signs(view: &PaneView) -> PaneSigns<'_> {
-    PaneSigns { title: Some(&view.pane.title), will_retry: false }
-}
-
-/// What the contract reports of a completed push, and what the transport told beside it.
-fn send_result(linked: &LinkedSession, letter: &Letter, transport: TransportKind, details: Value) -> Value {
-    let mut result = json!({
-        "dry_run": false,
-        "session": linked.session.name,
-        "side_effect_completed": true,
-        "side_effect_started": true,
-        "target": linked.session.tmux_session,
-        "text": letter.text,
-        "time": now_iso(),
-        "transport": transport,
-    });
-    if let (Value::Object(result), Value::Object(details)) = (&mut result, details) {
-        result.extend(details);
-    }
-    result
 }
 
 #[cfg(test)]

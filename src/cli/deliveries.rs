@@ -47,6 +47,8 @@ fn list(deliveries: &[Delivery]) -> String {
         text.push(line);
         text.extend(delivery.error.iter().map(|error| format!("    {error}")));
         text.extend(delivery.pane_class.iter().map(|class| format!("    its pane showed: {class}")));
+        let exit = delivery.target_exited_at.iter().filter(|_| !delivery.state.is_final());
+        text.extend(exit.map(|at| format!("    {} has exited, at {at}", delivery.target_session_name)));
     }
     text.join("\n")
 }

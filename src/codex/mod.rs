@@ -4,6 +4,7 @@ pub mod alive;
 pub mod app_server;
 mod blocking;
 pub mod discover;
+pub mod exit;
 pub mod install;
 pub mod launch;
 pub mod pane;

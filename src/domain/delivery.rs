@@ -30,6 +30,13 @@ words! {
     }
 }
 
+impl DeliveryState {
+    /// Whether it stays so.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Observed | Self::Failed)
+    }
+}
+
 impl Settlement {
     /// The state the delivery is in afterwards.
     pub fn state(self) -> DeliveryState {

@@ -25,6 +25,7 @@ pub mod recipe;
 pub mod redaction;
 pub mod role;
 pub mod seconds;
+pub mod session_fact;
 pub mod shell;
 pub mod signal;
 pub mod startup;

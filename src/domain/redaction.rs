@@ -10,6 +10,9 @@ const TEXT_KEYS: [&str; 5] = ["content", "message", "output", "segment_text", "t
 const ROLLOUT_TEXT_KEYS: [&str; 6] =
     ["aggregated_output", "arguments", "input", "last_agent_message", "prompt", "query"];
 
+/// Members of what is known about a session that waits: what it wants to do, and why.
+const WAIT_TEXT_KEYS: [&str; 2] = ["command", "reason"];
+
 /// Bytes that a name, an id, an instant or a path hardly exceeds.
 const WORD_BYTES: usize = 256;
 
@@ -27,6 +30,11 @@ pub fn redact_rollout(value: Value) -> Value {
             || text.len() > WORD_BYTES
             || text.contains(char::is_whitespace)
     })
+}
+
+/// As [`redact`], for what is known about a session beside its turns.
+pub fn redact_wait(value: Value) -> Value {
+    walk(value, &|key, _| key.is_some_and(|key| WAIT_TEXT_KEYS.contains(&key)))
 }
 
 fn walk(value: Value, hides: &dyn Fn(Option<&str>, &str) -> bool) -> Value {
@@ -77,6 +85,14 @@ mod tests {
             }),
         );
         check(json!("a text without a name"), json!("a text without a name"));
+    }
+
+    #[test]
+    fn a_wait_shows_where_but_not_what() {
+        assert_eq!(
+            redact_wait(json!({"command": "ls", "cwd": "/w", "reason": null, "pid": 7})),
+            json!({"command_redacted": true, "command_byte_count": 2, "command_line_count": 1, "cwd": "/w", "reason": null, "pid": 7}),
+        );
     }
 
     #[test]

@@ -1,6 +1,8 @@
-//! What Dispatch routes beside queued commands: how workers' turns ended.
+//! What Dispatch routes beside queued commands: how workers' turns ended, and what became known of
+//! them otherwise. What a manager is told of it holds nothing that the worker wrote.
 
 use super::command::QueuedCommand;
+use super::session_fact::SessionFactKind;
 use super::turn::TurnOutcome;
 use super::words::words;
 
@@ -13,7 +15,7 @@ words! {
         NudgeWorker = "nudge_worker",
         /// Queued loop iterations.
         ContinueIteration = "continue_iteration",
-        /// Facts about the turns of workers, however they ended.
+        /// Facts about workers: how their turns ended, and whether they exited or wait.
         WorkerTaskComplete = "worker_task_complete",
     }
 }
@@ -30,8 +32,8 @@ impl SignalFilter {
         }
     }
 
-    /// Whether a pass with this filter routes facts about turns.
-    pub fn routes_turns(filter: Option<Self>) -> bool {
+    /// Whether a pass with this filter routes facts about workers.
+    pub fn routes_facts(filter: Option<Self>) -> bool {
         matches!(filter, None | Some(Self::WorkerTaskComplete))
     }
 }
@@ -42,5 +44,35 @@ pub fn turn_signal(outcome: TurnOutcome) -> &'static str {
         TurnOutcome::Completed => "worker_task_complete",
         TurnOutcome::Interrupted => "worker_turn_interrupted",
         TurnOutcome::Failed => "worker_turn_failed",
+    }
+}
+
+/// What a manager is told when a worker's turn ended.
+pub fn turn_message(outcome: TurnOutcome, worker: &str, task: &str) -> String {
+    let what = match outcome {
+        TurnOutcome::Completed => "finished a turn",
+        TurnOutcome::Interrupted => "was interrupted in a turn",
+        TurnOutcome::Failed => "ended a turn with an error",
+    };
+    format!(
+        "Worker {worker} {what} on task {task}. Observe it with `conveyor cycle {task}` (or the conveyor tool `cycle`), then decide what it needs."
+    )
+}
+
+/// What a manager is told when something else became known about its worker.
+pub fn session_message(kind: SessionFactKind, worker: &str, task: &str) -> String {
+    match kind {
+        SessionFactKind::Exited => format!(
+            "The process of worker {worker} on task {task} is gone: it does nothing more. Observe what it left with `conveyor cycle {task}` (or the conveyor tool `cycle`); it has to be started and registered again, or the task ended."
+        ),
+        SessionFactKind::Waiting => format!(
+            "Worker {worker} on task {task} waits for an approval or an answer, and does nothing until it gets one. See what it asks with `conveyor approvals --task {task}` (or the conveyor tool `approvals`)."
+        ),
+        SessionFactKind::TerminalExited => {
+            format!("The terminal of worker {worker} on task {task} is gone; the session itself goes on.")
+        }
+        SessionFactKind::IdleWithMail => {
+            format!("The manager of worker {worker} on task {task} is idle, with something in its mailbox.")
+        }
     }
 }

@@ -177,12 +177,26 @@ pub fn told(conn: &Connection, session_id: &str) -> Result<Told, StoreError> {
             .prepare_cached("SELECT subtype, timestamp FROM codex_events WHERE id = ?1")?
             .query_row([id], |row| Ok((row.get::<_, Option<String>>(0)?, row.get(1)?)))?,
     };
+    let activity = state_subtype.as_deref().and_then(Activity::after).unwrap_or_default();
+    let has_crashed = activity == Activity::Busy && has_crashed(conn, session_id, state_event)?;
     Ok(Told {
-        activity: state_subtype.as_deref().and_then(Activity::after).unwrap_or_default(),
+        activity: if has_crashed { Activity::Idle } else { activity },
         state_event_at,
         last_subtype: last_subtype.flatten(),
         last_event_id,
     })
+}
+
+/// Whether the turn that an event started is known to have ended, without an event of its own: its
+/// process stopped.
+fn has_crashed(conn: &Connection, session_id: &str, started_by: Option<i64>) -> Result<bool, StoreError> {
+    Ok(conn
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM turn_facts f JOIN sessions s ON s.id = ?1
+                 WHERE f.thread_id = COALESCE(s.codex_session_id, s.id) AND f.event_id IS NULL
+                   AND f.turn_key = (SELECT payload_json ->> '$.turn_id' FROM codex_events WHERE id = ?2))",
+        )?
+        .query_row((session_id, started_by), |row| row.get(0))?)
 }
 
 /// The id of the newest event of a session with one of these subtypes and an id below `before`.

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::commands::{self, NewCommand, Outcome};
 use super::events::{self, Event};
+use super::session_facts;
 use super::session_links::{self, Link};
 use super::sessions::{self, LinkedSession, Session};
 use super::{Change, StoreError, Topic, bindings, tasks};
@@ -159,6 +160,7 @@ fn revive(conn: &Connection, known: &Session, new: &Register) -> Result<Session,
         now_iso(),
     ))?;
     conn.prepare_cached("DELETE FROM rollout_cursors WHERE session_id = ?1")?.execute([&known.id])?;
+    session_facts::clear(conn, &known.id, None)?;
     sessions::get(conn, &known.id)
 }
 

@@ -2,7 +2,7 @@
 //! however often.
 
 use rusqlite::{Connection, OptionalExtension, Row};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::StoreError;
 use crate::domain::time::now_iso;
@@ -45,6 +45,15 @@ pub fn record(conn: &Connection, fact: &NewFact<'_>) -> Result<bool, StoreError>
             now_iso(),
         ))?;
     Ok(inserted == 1)
+}
+
+/// The error of a turn whose process stopped before it ended.
+pub fn crash() -> Value {
+    json!({
+        "codex_error_info": null,
+        "kind": "crashed",
+        "message": "the session's process stopped before the turn ended",
+    })
 }
 
 /// Records the ends of turns that another program (agent-conveyor) put among a session's events

@@ -9,6 +9,7 @@ use crate::actors::{Caller, Hub};
 use crate::domain::communication::{Communication, Known};
 use crate::domain::{Failure, Role};
 use crate::store::registration::Deregister;
+use crate::store::session_facts::{OpenFacts, SessionFact};
 use crate::store::sessions::{LinkedSession, ListSessions, Session, SessionFilter};
 
 /// What replaces an identity token that is not to be shown.
@@ -55,12 +56,16 @@ pub struct ListedSession {
     pub session: Session,
     /// How it can be reached.
     pub communication: Communication,
+    /// What is so of it now and needs to be known: it has exited, it waits for somebody, …
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<SessionFact>,
 }
 
 impl ListedSession {
     /// A session and how it can be reached, as `program` would say it.
     pub fn new(linked: LinkedSession, program: &str) -> Self {
-        Self { communication: communication(&linked, program), session: linked.session }
+        let communication = communication(&linked, program);
+        Self { communication, session: linked.session, conditions: Vec::new() }
     }
 }
 
@@ -94,8 +99,10 @@ impl Call for SessionsArgs {
         let listed = hub.store.read(ListSessions(filter)).await?;
         let mut sessions: Vec<_> =
             listed.into_iter().map(|linked| ListedSession::new(linked, &caller.program)).collect();
-        if self.redact_identity_token {
-            for listed in &mut sessions {
+        let mut conditions = hub.store.read(OpenFacts).await?;
+        for listed in &mut sessions {
+            listed.conditions = conditions.remove(&listed.session.id).unwrap_or_default();
+            if self.redact_identity_token {
                 listed.session.identity_token = REDACTED.to_owned();
             }
         }

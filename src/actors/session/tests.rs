@@ -2,11 +2,14 @@
 
 use std::fs;
 
+use serde_json::json;
+
 use super::*;
 use crate::actors::guardian::ChildId;
 use crate::actors::testing::{FakePane, mourned, no_answer, store};
-use crate::domain::Recipe;
 use crate::domain::command::QueuedCommand;
+use crate::domain::transport::TransportKind;
+use crate::domain::{OriginHeader, Recipe};
 use crate::store::bindings::BoundTask;
 use crate::store::dispatch::{Pass, PassOptions, Step};
 use crate::store::session_links::{self, Link};

@@ -22,11 +22,10 @@ pub use lsof::Lsof;
 #[cfg(target_os = "linux")]
 pub use proc_fs::ProcFs;
 pub use processes::{ProcessTable, system_processes};
-pub use rollouts::rollout_for_thread;
+pub use rollouts::{home_of_rollout, rollout_for_thread};
 
 use super::rollout::SessionMeta;
 use crate::domain::Recipe;
-use rollouts::home_of_rollout;
 use std::{env, path::PathBuf};
 
 /// A Codex session that was found in a process.

@@ -27,7 +27,7 @@ pub fn rollout_for_thread(codex_home: &Path, thread_id: &str) -> Option<PathBuf>
 }
 
 /// The Codex home that a rollout lies in, when it lies where Codex puts it.
-pub(super) fn home_of_rollout(rollout: &Path) -> Option<PathBuf> {
+pub fn home_of_rollout(rollout: &Path) -> Option<PathBuf> {
     let sessions = rollout.ancestors().nth(4)?;
     (sessions.file_name()? == "sessions").then(|| sessions.parent().map(Path::to_owned))?
 }

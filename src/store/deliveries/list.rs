@@ -57,6 +57,9 @@ pub struct Delivery {
     pub error: Option<String>,
     /// What the target's pane showed then.
     pub pane_class: Option<String>,
+    /// Since when the target's process is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_exited_at: Option<String>,
 }
 
 /// The evidence that a delivery arrived.
@@ -79,7 +82,9 @@ const SELECT: &str = "SELECT d.id, d.source, COALESCE(n.signal_type, c.type, d.s
         t.id, t.name, d.target_session_id, s.name, d.notification_id, d.command_id, d.attempt_id,
         d.correlation_id, d.client_message_id, d.body_bytes, d.body_sha256,
         d.claimed_at, d.started_at, d.sent_at, d.settled_at,
-        d.receipt_event_id, e.timestamp, d.receipt_json, d.error, d.pane_class
+        d.receipt_event_id, e.timestamp, d.receipt_json, d.error, d.pane_class,
+        (SELECT MAX(x.recorded_at) FROM session_facts x
+         WHERE x.session_id = d.target_session_id AND x.kind = 'exited' AND x.cleared_at IS NULL)
     FROM deliveries d JOIN sessions s ON s.id = d.target_session_id
     LEFT JOIN routed_notifications n ON n.id = d.notification_id
     LEFT JOIN commands c ON c.id = d.command_id
@@ -120,6 +125,7 @@ impl Delivery {
             receipt: (receipt != Receipt::default()).then_some(receipt),
             error: row.get(23)?,
             pane_class: row.get(24)?,
+            target_exited_at: row.get(25)?,
         })
     }
 }

@@ -1,59 +1,16 @@
-//! Facts about workers' turns, routed to their managers.
+//! Facts about workers, routed to their managers.
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
+use super::unrouted::{Fact, any_unrouted, unrouted};
 use super::{Claim, Entry, Push, Step, Subject, entry, pushes_to};
 use crate::domain::ids::new_id;
-use crate::domain::signal::turn_signal;
 use crate::domain::transport::delivery_mode;
-use crate::domain::turn::TurnOutcome;
 use crate::store::deliveries::{self, NewDelivery, Source};
 use crate::store::sessions::{self, Session};
 use crate::store::telemetry::{self, Actor, Severity, Telemetry};
 use crate::store::{StoreError, tasks};
-
-/// An ended turn of a bound worker that nobody was told of.
-pub(super) struct UnroutedFact {
-    pub(super) fact_id: i64,
-    pub(super) event_id: Option<i64>,
-    pub(super) signal: &'static str,
-    pub(super) outcome: String,
-    pub(super) binding_id: String,
-    pub(super) task_id: String,
-    pub(super) worker_id: String,
-    pub(super) manager_id: String,
-}
-
-impl UnroutedFact {
-    /// One notification a fact: the event it came from, or, for a turn without an end line, the fact.
-    pub(super) fn dedupe_key(&self) -> String {
-        let source = self.event_id.map_or_else(|| format!("fact-{}", self.fact_id), |id| id.to_string());
-        format!("{}:{}:{}:{source}", self.binding_id, self.signal, self.worker_id)
-    }
-
-    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let outcome: String = row.get(2)?;
-        Ok(Self {
-            fact_id: row.get(0)?,
-            event_id: row.get(1)?,
-            signal: turn_signal(TurnOutcome::parse(&outcome).unwrap_or(TurnOutcome::Failed)),
-            outcome,
-            binding_id: row.get(3)?,
-            task_id: row.get(4)?,
-            worker_id: row.get(5)?,
-            manager_id: row.get(6)?,
-        })
-    }
-}
-
-/// Driven by the live bindings, of which there are few, not by the facts, of which there are many.
-const UNROUTED: &str =
-    "SELECT f.id, f.event_id, f.outcome, b.id, b.task_id, b.worker_session_id, b.manager_session_id
-    FROM bindings b INDEXED BY one_active_binding_per_worker_session
-    CROSS JOIN turn_facts f INDEXED BY turn_facts_unrouted
-    WHERE b.state IN ('active', 'ending') AND b.manager_session_id IS NOT NULL
-      AND f.session_id = b.worker_session_id AND f.routed_at IS NULL";
 
 /// Pending and free to claim: never claimed, or its claimant is gone and had not begun.
 const REDELIVERABLE: &str = "FROM routed_notifications n
@@ -65,19 +22,11 @@ const RESTED: &str = "AND COALESCE((
         SELECT unixepoch(?1, 'subsec') >= MAX(unixepoch(d.settled_at, 'subsec')) + MIN(300, 1 << MIN(COUNT(*), 9))
         FROM deliveries d WHERE d.notification_id = n.id AND d.state = 'failed'), 1)";
 
-pub(super) fn unrouted(conn: &Connection, limit: usize) -> Result<Vec<UnroutedFact>, StoreError> {
-    let mut statement = conn.prepare_cached(&format!("{UNROUTED} ORDER BY f.id LIMIT ?1"))?;
-    let facts = statement.query_map([limit as i64], UnroutedFact::of)?.collect::<Result<_, _>>()?;
-    Ok(facts)
-}
-
 pub(super) fn any_due(conn: &Connection, now: &str) -> Result<bool, StoreError> {
-    let unrouted: bool =
-        conn.prepare_cached(&format!("SELECT EXISTS ({UNROUTED})"))?.query_row([], |row| row.get(0))?;
     let waiting =
         "SELECT EXISTS (SELECT 1 FROM routed_notifications WHERE state = 'pending' AND claim_expires_at < ?1)
         OR EXISTS (SELECT 1 FROM routed_notifications WHERE state = 'pending' AND claim_expires_at IS NULL)";
-    Ok(unrouted || conn.prepare_cached(waiting)?.query_row([now], |row| row.get(0))?)
+    Ok(any_unrouted(conn)? || conn.prepare_cached(waiting)?.query_row([now], |row| row.get(0))?)
 }
 
 /// Makes a notification of each unrouted fact and delivers it, or claims it for a push.
@@ -85,7 +34,7 @@ pub(super) fn route(conn: &Connection, claim: &Claim, limit: usize) -> Result<Ve
     unrouted(conn, limit)?.into_iter().map(|fact| route_one(conn, claim, &fact)).collect()
 }
 
-fn route_one(conn: &Connection, claim: &Claim, fact: &UnroutedFact) -> Result<Step, StoreError> {
+fn route_one(conn: &Connection, claim: &Claim, fact: &Fact) -> Result<Step, StoreError> {
     let worker = sessions::get(conn, &fact.worker_id)?;
     let manager = sessions::get(conn, &fact.manager_id)?;
     let task = tasks::get(conn, &fact.task_id)?;
@@ -103,22 +52,20 @@ fn route_one(conn: &Connection, claim: &Claim, fact: &UnroutedFact) -> Result<St
         "target_session": manager.name,
         "task": task.name,
     }));
-    conn.prepare_cached("UPDATE turn_facts SET routed_at = ?2 WHERE id = ?1")?
-        .execute((fact.fact_id, &claim.now))?;
+    fact.mark_routed(conn, &claim.now)?;
 
-    let receipt = worker_receipt(conn, fact, &worker)?;
-    let payload = json!({
+    let mut payload = entry(json!({
         "delivery_mode": mode,
         "dispatcher_id": claim.dispatcher_id,
-        "message": message(&worker.name, &task.name, &fact.outcome),
-        "outcome": fact.outcome,
+        "message": fact.message(&worker.name, &task.name),
         "signal": fact.signal,
         "source_event_id": fact.event_id,
         "source_session": worker.name,
         "target_session": manager.name,
         "task": task.name,
-        "worker_receipt": receipt,
-    });
+    }));
+    payload.extend(entry(fact.payload(conn, &worker)?));
+    let payload = Value::Object(payload);
     let inserted = conn
         .prepare_cached(
             "INSERT INTO routed_notifications (task_id, binding_id, correlation_id, source_session_id, target_session_id, signal_type,
@@ -127,7 +74,7 @@ fn route_one(conn: &Connection, claim: &Claim, fact: &UnroutedFact) -> Result<St
         )?
         .execute((
             &fact.task_id, &fact.binding_id, &correlation_id, &worker.id, &manager.id, fact.signal,
-            fact.event_id, receipt["source_event_timestamp"].as_str(), &dedupe_key, &claim.now, mode, payload.to_string(),
+            fact.event_id, payload["worker_receipt"]["source_event_timestamp"].as_str(), &dedupe_key, &claim.now, mode, payload.to_string(),
         ))?;
     let signal = Signal {
         task_id: &fact.task_id,
@@ -136,11 +83,11 @@ fn route_one(conn: &Connection, claim: &Claim, fact: &UnroutedFact) -> Result<St
         target: &manager,
     };
     if inserted == 0 {
-        signal.tell(conn, "dispatch_signal_suppressed", Severity::Info, "this turn was already announced")?;
+        signal.tell(conn, "dispatch_signal_suppressed", Severity::Info, "this was already announced")?;
         return Ok(Step::Done(with_state(report, "suppressed")));
     }
     let notification_id = conn.last_insert_rowid();
-    signal.tell(conn, "dispatch_signal_detected", Severity::Info, "a worker's turn ended")?;
+    signal.tell(conn, "dispatch_signal_detected", Severity::Info, fact.what())?;
     let item = Item {
         notification_id,
         correlation_id: &correlation_id,
@@ -274,40 +221,6 @@ fn task_of(conn: &Connection, notification_id: i64) -> Result<String, StoreError
 fn with_state(mut report: Entry, state: &str) -> Entry {
     report.insert("state".into(), state.into());
     report
-}
-
-/// What a manager is told. Nothing the worker wrote: a manager reads that when it observes.
-fn message(worker: &str, task: &str, outcome: &str) -> String {
-    let what = match outcome {
-        "completed" => "finished a turn",
-        "interrupted" => "was interrupted in a turn",
-        _ => "ended a turn with an error",
-    };
-    format!(
-        "Worker {worker} {what} on task {task}. Observe it with `conveyor cycle {task}` (or the conveyor tool `cycle`), then decide what it needs."
-    )
-}
-
-/// The facts of the turn's end, for the notification's payload.
-fn worker_receipt(conn: &Connection, fact: &UnroutedFact, worker: &Session) -> Result<Value, StoreError> {
-    let event: Option<(String, String)> = conn
-        .prepare_cached("SELECT timestamp, payload_json FROM codex_events WHERE id = ?1")?
-        .query_row([fact.event_id], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let (timestamp, payload) = event.unzip();
-    let end: Value = payload.and_then(|payload| serde_json::from_str(&payload).ok()).unwrap_or_default();
-    Ok(json!({
-        "completed_at": end["completed_at"],
-        "duration_ms": end["duration_ms"],
-        "error": end["error"],
-        "last_agent_message": end["last_agent_message"],
-        "outcome": fact.outcome,
-        "source_event_id": fact.event_id,
-        "source_event_timestamp": timestamp,
-        "source_session": worker.name,
-        "time_to_first_token_ms": end["time_to_first_token_ms"],
-        "turn_id": end["turn_id"],
-    }))
 }
 
 /// Telemetry about one signal.

@@ -12,6 +12,7 @@ mod pushes;
 mod stale;
 #[cfg(test)]
 mod tests;
+mod unrouted;
 
 use jiff::{Timestamp, ToSpan};
 use rusqlite::Connection;
@@ -110,7 +111,7 @@ impl Change for Pass {
         let mut steps = stale::recover_commands(tx, &claim, self.0.limit)?;
         let kinds = SignalFilter::commands(self.0.filter);
         steps.extend(commands::execute(tx, &claim, kinds, self.0.limit - steps.len())?);
-        if SignalFilter::routes_turns(self.0.filter) {
+        if SignalFilter::routes_facts(self.0.filter) {
             steps.extend(stale::settle_started_facts(tx, &claim, self.0.limit - steps.len())?);
             steps.extend(facts::redeliver(tx, &claim, self.0.back_off, self.0.limit - steps.len())?);
             steps.extend(facts::route(tx, &claim, self.0.limit - steps.len())?);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use serde_json::json;
 
-use super::{Entry, PassOptions, commands, entry, facts, pushes_to};
+use super::{Entry, PassOptions, commands, entry, pushes_to, unrouted};
 use crate::domain::signal::SignalFilter;
 use crate::domain::time::iso;
 use crate::domain::transport::delivery_mode;
@@ -29,8 +29,8 @@ impl Query for PreviewPass {
                 "state": "planned",
             })));
         }
-        if SignalFilter::routes_turns(self.0.filter) {
-            for fact in facts::unrouted(conn, self.0.limit - plans.len())? {
+        if SignalFilter::routes_facts(self.0.filter) {
+            for fact in unrouted::unrouted(conn, self.0.limit - plans.len())? {
                 let manager = sessions::get(conn, &fact.manager_id)?;
                 plans.push(entry(json!({
                     "binding_id": fact.binding_id,

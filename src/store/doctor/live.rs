@@ -10,6 +10,7 @@ use super::{Check, Found};
 use crate::domain::Role;
 use crate::domain::time::parse_iso;
 use crate::store::bindings::BoundTask;
+use crate::store::session_facts::SessionFact;
 use crate::store::sessions::Session;
 
 /// What was seen of a session's process and pane.
@@ -26,7 +27,7 @@ pub struct Sighting {
 pub struct LiveReport {
     /// Managers that were silent for too long.
     pub manager_liveness_warnings: Vec<SilentManager>,
-    /// Nothing differs, and no manager is silent.
+    /// Nothing differs, no manager is silent, and nobody needs somebody.
     pub ok: bool,
     /// One entry a bound task.
     pub results: Vec<LivePair>,
@@ -92,6 +93,9 @@ pub struct LiveSession {
     pub state: String,
     /// The pane it was seen in.
     pub tmux_pane_id: Option<String>,
+    /// What the supervisor knows of it: it has exited, it waits for somebody, …
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<SessionFact>,
 }
 
 /// A manager, as recorded and as seen.
@@ -146,7 +150,7 @@ impl LiveReport {
         let limit = stale_after.as_secs_f64();
         let manager_liveness_warnings: Vec<SilentManager> =
             results.iter().filter_map(|pair| silent_manager(pair, limit)).collect();
-        let ok = manager_liveness_warnings.is_empty() && results.iter().all(|pair| pair.drift.is_empty());
+        let ok = manager_liveness_warnings.is_empty() && results.iter().all(LivePair::is_well);
         Self { manager_liveness_warnings, ok, results }
     }
 
@@ -168,6 +172,13 @@ impl LiveReport {
     }
 }
 
+impl LivePair {
+    fn is_well(&self) -> bool {
+        let mut conditions = self.worker.conditions.iter().chain(&self.manager.session.conditions);
+        self.drift.is_empty() && !conditions.any(|condition| condition.kind.needs_somebody())
+    }
+}
+
 fn live_pair(pair: BoundPair, seen: &HashMap<String, Sighting>, now: Timestamp) -> LivePair {
     let BoundTask { task, worker, manager, .. } = pair.bound;
     let last_seen_at = manager.last_heartbeat_at.clone();
@@ -175,8 +186,8 @@ fn live_pair(pair: BoundPair, seen: &HashMap<String, Sighting>, now: Timestamp) 
         .as_deref()
         .and_then(parse_iso)
         .map(|then| now.duration_since(then).as_secs_f64().max(0.0));
-    let worker = live_session(worker, seen);
-    let manager = live_session(manager, seen);
+    let worker = live_session(worker, pair.worker_conditions, seen);
+    let manager = live_session(manager, pair.manager_conditions, seen);
     LivePair {
         drift: drift(Role::Worker, &worker).into_iter().chain(drift(Role::Manager, &manager)).collect(),
         manager: LiveManager {
@@ -191,7 +202,11 @@ fn live_pair(pair: BoundPair, seen: &HashMap<String, Sighting>, now: Timestamp) 
     }
 }
 
-fn live_session(session: Session, seen: &HashMap<String, Sighting>) -> LiveSession {
+fn live_session(
+    session: Session,
+    conditions: Vec<SessionFact>,
+    seen: &HashMap<String, Sighting>,
+) -> LiveSession {
     let Sighting { live, tmux_pane_id } = seen.get(&session.id).cloned().unwrap_or_default();
     LiveSession {
         id: session.id,
@@ -202,6 +217,7 @@ fn live_session(session: Session, seen: &HashMap<String, Sighting>) -> LiveSessi
         session: session.tmux_session,
         state: session.state,
         tmux_pane_id,
+        conditions,
     }
 }
 
@@ -358,6 +374,23 @@ mod tests {
         check("'2026-01-01T01:00:05.000Z'", 0, false);
         check("NULL", 600, true);
         check("'no time'", 600, true);
+    }
+
+    #[test]
+    fn what_needs_somebody_is_not_well() {
+        fn check(kind: &str, well: bool) {
+            let fact = format!(
+                "INSERT INTO session_facts (session_id, kind, dedupe_key, detail_json, recorded_at)
+                 VALUES ('m', '{kind}', 'k', '{{}}', 'now')"
+            );
+            let report = report(&fact, &both_live(), 600);
+            assert_eq!(report.results[0].manager.session.conditions[0].kind.as_str(), kind);
+            assert_eq!(report.ok, well, "{kind}");
+        }
+        check("exited", false);
+        check("waiting", false);
+        check("idle_with_mail", false);
+        check("terminal_exited", true);
     }
 
     #[test]

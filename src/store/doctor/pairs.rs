@@ -4,15 +4,20 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use crate::store::bindings::{BoundTask, bound_task};
+use crate::store::session_facts::{self, SessionFact};
 use crate::store::{Query, StoreError};
 
 /// A bound task as the database has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct BoundPair {
     /// The task, its binding and its sessions.
     pub bound: BoundTask,
     /// Its commands that are neither done nor failed.
     pub unfinished_commands: Vec<UnfinishedCommand>,
+    /// What is so of its worker now.
+    pub worker_conditions: Vec<SessionFact>,
+    /// What is so of its manager now.
+    pub manager_conditions: Vec<SessionFact>,
 }
 
 /// A command that waits or is under way. Its payload is left out: it may carry prompt text.
@@ -51,8 +56,13 @@ impl Query for BoundPairs {
         tasks
             .iter()
             .map(|task| {
-                let unfinished_commands = unfinished_commands(conn, task)?;
-                Ok(BoundPair { bound: bound_task(conn, task)?, unfinished_commands })
+                let bound = bound_task(conn, task)?;
+                Ok(BoundPair {
+                    unfinished_commands: unfinished_commands(conn, task)?,
+                    worker_conditions: session_facts::open(conn, &bound.worker.id)?,
+                    manager_conditions: session_facts::open(conn, &bound.manager.id)?,
+                    bound,
+                })
             })
             .collect()
     }

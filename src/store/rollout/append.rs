@@ -185,8 +185,7 @@ impl Append<'_> {
                 Ok(())
             }
             Some(Meaning::TurnDied(key)) => {
-                let error = json!({"message": "the session's process stopped before the turn ended"});
-                self.fact(key, TurnOutcome::Failed, None, Some(&error))
+                self.fact(key, TurnOutcome::Failed, None, Some(&turn_facts::crash()))
             }
             Some(Meaning::TurnEnded { key, outcome: TurnOutcome::Completed, silent: true, .. }) => {
                 match self.error_before(event_id)? {

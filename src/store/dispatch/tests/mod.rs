@@ -6,6 +6,7 @@ mod loops;
 mod nudges;
 mod pushes;
 mod races;
+mod session_facts;
 
 use serde_json::{Value, json};
 
