@@ -20,6 +20,9 @@ use crate::domain::time::now_iso;
 /// How long a supervisor gets to come up, and to go.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// File descriptors for some thousand sessions.
+const MANY_FILES: u64 = 16_384;
+
 /// Log files kept, one a day.
 const LOG_DAYS: usize = 7;
 
@@ -164,6 +167,7 @@ fn supervise(args: &RunArgs, paths: &Paths) -> Result<u8, Failure> {
         Taken::Theirs(other) => return Err(already_supervised(paths, other)),
     };
     let _flush_log = log_to(&paths.logs());
+    allow_many_open_files();
     let system = actix::System::new();
     system.block_on(async {
         let mode = Mode::Supervisor { dispatcher_id: args.dispatcher_id.clone() };
@@ -177,6 +181,21 @@ fn supervise(args: &RunArgs, paths: &Paths) -> Result<u8, Failure> {
     drop(lock);
     output::talk("stopped");
     Ok(0)
+}
+
+/// A watched process or rollout each takes a file descriptor, and the usual limit is a thousand.
+fn allow_many_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum.or(Some(MANY_FILES)).map(|maximum| maximum.min(MANY_FILES)),
+        ..limit
+    };
+    if limit.current.is_some_and(|current| current < MANY_FILES) {
+        // Where it stays low, processes are looked at twice a second instead of being watched.
+        let _ = setrlimit(Resource::Nofile, raised);
+    }
 }
 
 fn already_supervised(paths: &Paths, holder: Option<Holder>) -> Failure {

@@ -11,6 +11,7 @@ mod database;
 mod demo;
 mod harness;
 mod launch;
+mod live;
 mod mcp;
 mod observe;
 mod support;

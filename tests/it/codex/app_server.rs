@@ -15,7 +15,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(super) fn socket(world: &World) -> PathBuf {
+pub(crate) fn socket(world: &World) -> PathBuf {
     socket_path(&world.state_root().join("run"), "worker")
 }
 
@@ -33,15 +33,15 @@ fn start(world: &World) -> ServerStart {
     }
 }
 
-pub(super) async fn running(world: &World) -> RunningServer {
+pub(crate) async fn running(world: &World) -> RunningServer {
     start_server(&start(world), PATIENCE).await.unwrap()
 }
 
-pub(super) async fn stop(world: &World) {
+pub(crate) async fn stop(world: &World) {
     assert_eq!(stop_server(&socket(world), PATIENCE).await.unwrap(), Stopped::Ended);
 }
 
-pub(super) fn unattended(world: &World) -> ThreadStart {
+pub(crate) fn unattended(world: &World) -> ThreadStart {
     ThreadStart {
         approval_policy: Some(ApprovalPolicy::Never),
         sandbox: Some(SandboxMode::DangerFullAccess),

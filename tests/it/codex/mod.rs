@@ -1,6 +1,6 @@
 //! What this program does with Codex, done with the real one.
 
-mod app_server;
+pub(crate) mod app_server;
 mod discover;
 mod queue;
 mod screen;

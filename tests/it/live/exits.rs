@@ -1,0 +1,131 @@
+//! A session whose process is gone.
+
+use super::{Pair, StandIn, bind, session, signals, texts};
+use crate::codex::app_server::{running, unattended};
+use crate::support::model::{hang, say};
+use crate::support::wait::PATIENCE;
+use crate::support::{Script, World, wait_for};
+use conveyor::codex::app_server::{RunningServer, TurnStart};
+use jiff::Timestamp;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+#[test]
+fn a_worker_that_was_killed_in_a_turn_is_noticed_routed_and_not_busy() {
+    let mut pair = Pair::new();
+    pair.world.conveyor(&["run", "--detach"]).ok();
+    let turn = pair.worker.rollout.begin("work").unwrap();
+    let is_read = "SELECT open_turn_key FROM rollout_cursors WHERE open_turn_key IS NOT NULL";
+    wait_for("the turn", PATIENCE, || (texts(&pair.world, is_read) == [turn.as_str()]).then_some(()));
+
+    pair.worker.kill();
+    let expected = ["worker_turn_failed", "session_exited"];
+    wait_for("both signals", PATIENCE, || (signals(&pair.world) == expected).then_some(()));
+    let turns = "SELECT turn_key || ' ' || outcome || ' ' || (error_json ->> '$.kind') FROM turn_facts";
+    assert_eq!(texts(&pair.world, turns), [format!("{turn} failed crashed")]);
+    let cycle = pair.world.conveyor(&["cycle", "t1"]).ok().json();
+    assert_eq!((&cycle["state"], &cycle["worker_alive"]), (&json!("idle"), &json!(false)));
+    let worker = session(&pair.world, "w1");
+    assert_eq!(worker["conditions"][0]["kind"], "exited");
+    assert_eq!(worker["conditions"][0]["detail"]["crashed_turn"], turn);
+
+    // The thread goes on somewhere else, and even ends the turn: nothing is told twice.
+    pair.worker.rollout.complete("after all").unwrap();
+    let is_read = "SELECT subtype FROM codex_events WHERE subtype = 'task_complete'";
+    wait_for("the end", PATIENCE, || (texts(&pair.world, is_read).len() == 1).then_some(()));
+    assert_eq!(texts(&pair.world, turns).len(), 1);
+    assert_eq!(texts(&pair.world, "SELECT signal_type FROM routed_notifications ORDER BY id"), expected);
+    pair.world.conveyor(&["run", "--stop"]).ok();
+}
+
+#[test]
+fn a_manager_that_was_killed_is_shown_and_told_to_nobody() {
+    let mut pair = Pair::new();
+    pair.world.conveyor(&["run", "--detach"]).ok();
+    pair.manager.kill();
+    wait_for("the exit", PATIENCE, || {
+        (session(&pair.world, "m1")["conditions"][0]["kind"] == "exited").then_some(())
+    });
+    let doctor = pair.world.conveyor(&["db-doctor", "--live", "--json"]).exits(1).json();
+    let manager = &doctor["live_reconcile"]["results"][0]["manager"];
+    assert_eq!(manager["conditions"][0]["kind"], "exited", "{manager}");
+
+    pair.worker.rollout.begin("work").unwrap();
+    pair.worker.rollout.complete("done").unwrap();
+    let sent = || pair.world.conveyor(&["deliveries", "--json"]).ok().json();
+    let delivery =
+        wait_for("the delivery", PATIENCE, || Some(sent()[0].clone()).filter(|one| one.is_object()));
+    assert!(delivery["target_exited_at"].is_string(), "{delivery}");
+    assert_eq!(texts(&pair.world, "SELECT signal_type FROM routed_notifications"), ["worker_task_complete"]);
+
+    // One that comes back under its name is there again.
+    let again = StandIn::start(&pair.world, "m1-again");
+    again.register(&pair.world, "manager", "m1");
+    assert_eq!(session(&pair.world, "m1").get("conditions"), None);
+    pair.world.conveyor(&["run", "--stop"]).ok();
+}
+
+/// When an exit of a session was recorded.
+fn exited_at(world: &World, name: &str) -> Timestamp {
+    let sql = format!(
+        "SELECT f.recorded_at FROM session_facts f JOIN sessions s ON s.id = f.session_id WHERE s.name = '{name}'"
+    );
+    wait_for("the exit", PATIENCE, || texts(world, &sql).pop()).parse().unwrap()
+}
+
+#[test]
+fn an_exit_is_known_within_a_second() {
+    let Pair { mut worker, mut manager, world } = Pair::new();
+    world.conveyor(&["run", "--detach"]).ok();
+    let latencies = [(&mut worker, "w1"), (&mut manager, "m1")].map(|(session, name)| {
+        let killed_at = Timestamp::now();
+        session.kill();
+        exited_at(&world, name).duration_since(killed_at)
+    });
+    // A loaded machine may be late once.
+    assert!(latencies.iter().min().unwrap().as_secs_f64() < 1.0, "{latencies:?}");
+    world.conveyor(&["run", "--stop"]).ok();
+}
+
+#[test]
+fn who_died_while_nobody_looked_is_known_when_somebody_does() {
+    let mut pair = Pair::new();
+    pair.worker.kill();
+    for _ in 0..2 {
+        pair.world.conveyor(&["run", "--detach"]).ok();
+        exited_at(&pair.world, "w1");
+        wait_for("the signal", PATIENCE, || (signals(&pair.world) == ["session_exited"]).then_some(()));
+        pair.world.conveyor(&["run", "--stop"]).ok();
+    }
+}
+
+#[tokio::test]
+async fn an_app_server_that_was_killed_takes_its_sessions_turn_with_it() {
+    let world = World::with_codex(Script::new().on("hang", [say("hm"), hang()]));
+    let RunningServer { client, pid, .. } = running(&world).await;
+    let thread = client.thread_start(&unattended(&world)).await.unwrap();
+    client.thread_name_set(&thread.id, "worker one").await.unwrap();
+    let rollout = thread.path.clone().unwrap();
+    world.conveyor(&["register-worker", "--name", "w1", "--codex-session", rollout.to_str().unwrap()]).ok();
+    assert_eq!(session(&world, "w1")["pid"], pid);
+    let manager = StandIn::start(&world, "m1");
+    manager.register(&world, "manager", "m1");
+    bind(&world);
+    world.conveyor(&["run", "--detach"]).ok();
+
+    let message = TurnStart {
+        thread_id: &thread.id,
+        text: "hang",
+        client_user_message_id: "message-1",
+        turn_trigger: "conveyor",
+    };
+    let turn = client.turn_start(message).await.unwrap();
+    let is_read = "SELECT open_turn_key FROM rollout_cursors WHERE open_turn_key IS NOT NULL";
+    wait_for("the turn", PATIENCE, || (texts(&world, is_read) == [turn.as_str()]).then_some(()));
+    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::KILL).unwrap();
+    let expected = ["worker_turn_failed", "session_exited"];
+    wait_for("both signals", PATIENCE, || (signals(&world) == expected).then_some(()));
+    let turns = "SELECT turn_key || ' ' || (error_json ->> '$.kind') FROM turn_facts";
+    assert_eq!(texts(&world, turns), [format!("{turn} crashed")]);
+    world.conveyor(&["run", "--stop"]).ok();
+}
