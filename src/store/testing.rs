@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -44,7 +44,7 @@ impl TestDb {
 
     /// Runs a change as the writer does: an error undoes all of it.
     pub(crate) fn write<C: Change>(&mut self, change: C) -> Result<C::Out, StoreError> {
-        let tx = self.conn.transaction().unwrap();
+        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
         let out = change.run(&tx)?;
         tx.commit().unwrap();
         Ok(out)
