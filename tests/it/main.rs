@@ -14,6 +14,7 @@ mod launch;
 mod live;
 mod mcp;
 mod observe;
+mod pair;
 mod support;
 mod tidy;
 mod tmux;

@@ -11,7 +11,7 @@ pub(crate) use request::Request;
 pub(crate) use script::{Script, call, delay, escalate, fail, fail_first, hang, hold, run, say};
 
 use http::Connection;
-use script::Action;
+pub(crate) use script::Action;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::io;
