@@ -18,6 +18,7 @@ impl Show for calls::ingest::IngestArgs {}
 impl Show for calls::plain::StartArgs {}
 impl Show for calls::registration::RegisterManagerArgs {}
 impl Show for calls::registration::RegisterWorkerArgs {}
+impl Show for calls::runs::RunsArgs {}
 impl Show for calls::sessions::DeregisterArgs {}
 impl Show for calls::sessions::SessionsArgs {}
 impl Show for calls::start::StartManagerArgs {}

@@ -4,9 +4,25 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::events::{self, Event};
 use super::telemetry::{self, Actor, Severity, Telemetry};
-use super::{StoreError, row};
-use crate::domain::{Failure, LoopPolicy, time::now_iso};
+use super::{Change, Query, StoreError, row, tasks};
+use crate::domain::words::words;
+use crate::domain::{Failure, LoopPolicy, ids::new_id, name, time::now_iso};
+
+words! {
+    /// Where a run stands.
+    RunStatus {
+        /// It goes on.
+        Active = "active",
+        /// It came to its end.
+        Finished = "finished",
+        /// It failed.
+        Failed = "failed",
+        /// It was given up.
+        Abandoned = "abandoned",
+    }
+}
 
 /// A row of `runs`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +85,147 @@ pub fn active_of_task(conn: &Connection, task_id: &str) -> Result<Option<String>
         .optional()?)
 }
 
+/// As [`find`], refusing an unknown reference.
+///
+/// # Errors
+/// `NotFound` when there is no such run.
+pub fn get(conn: &Connection, reference: &str) -> Result<Run, StoreError> {
+    if let Some(run) = find(conn, "", reference)? {
+        return Ok(run);
+    }
+    let names: Vec<String> = conn
+        .prepare_cached("SELECT name FROM runs ORDER BY rowid DESC LIMIT 1000")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    Err(Failure::unknown_name("run", reference, &names)
+        .hint("see what exists: `conveyor runs --list`")
+        .into())
+}
+
+/// One run by id, else the newest with that name.
+#[derive(Debug)]
+pub struct GetRun(pub String);
+
+impl Query for GetRun {
+    type Out = Run;
+
+    fn run(self, conn: &Connection) -> Result<Run, StoreError> {
+        get(conn, &self.0)
+    }
+}
+
+/// Runs, newest first.
+#[derive(Debug)]
+pub struct ListRuns {
+    /// Only those of this task, by name or id.
+    pub task: Option<String>,
+    /// Only those with this status.
+    pub status: Option<RunStatus>,
+}
+
+impl Query for ListRuns {
+    type Out = Vec<Run>;
+
+    fn run(self, conn: &Connection) -> Result<Vec<Run>, StoreError> {
+        let task_id = match &self.task {
+            Some(task) => Some(tasks::get(conn, task)?.id),
+            None => None,
+        };
+        let sql = format!(
+            "SELECT {COLUMNS} FROM runs WHERE (?1 IS NULL OR task_id = ?1) AND (?2 IS NULL OR status = ?2)
+             ORDER BY rowid DESC"
+        );
+        let status = self.status.map(RunStatus::as_str);
+        let rows =
+            conn.prepare_cached(&sql)?.query_map((task_id, status), Run::of)?.collect::<Result<_, _>>()?;
+        Ok(rows)
+    }
+}
+
+/// Starts a run.
+#[derive(Debug)]
+pub struct CreateRun {
+    /// The task, by name or id.
+    pub task: String,
+    /// Its name; `<task>-<time>` when none is given.
+    pub name: Option<String>,
+    /// What it is for.
+    pub purpose: Option<String>,
+    /// What else is known, as a JSON object.
+    pub metadata: Value,
+}
+
+impl Change for CreateRun {
+    type Out = Run;
+
+    fn run(self, tx: &Connection) -> Result<Run, StoreError> {
+        create(tx, self)
+    }
+}
+
+/// As [`CreateRun`], for use inside another change.
+///
+/// # Errors
+/// `Refused` when the task has an active run.
+pub fn create(conn: &Connection, new: CreateRun) -> Result<Run, StoreError> {
+    let task = tasks::get(conn, &new.task)?;
+    if let Some(active) = active_of_task(conn, &task.id)? {
+        return Err(Failure::refused(format!("task {} has an active run already", task.name))
+            .hint(format!("conveyor runs --finish {active}"))
+            .into());
+    }
+    let started_at = now_iso();
+    let name = new.name.unwrap_or_else(|| format!("{}-{}", task.name, compact(&started_at)));
+    name::check("run", &name)?;
+    let id = new_id("run");
+    conn.prepare_cached(
+        "INSERT INTO runs (id, task_id, name, purpose, status, started_at, metadata_json)
+         VALUES (?1, ?2, ?3, ?4, 'active', ?5, ?6)",
+    )?
+    .execute((&id, &task.id, &name, &new.purpose, started_at, new.metadata.to_string()))?;
+    events::record(
+        conn,
+        &Event {
+            actor: "workerctl",
+            event_type: "run_created",
+            task_id: Some(&task.id),
+            payload: json!({ "name": name, "purpose": new.purpose, "run_id": id }),
+            ..Event::default()
+        },
+    )?;
+    get(conn, &id)
+}
+
+/// An instant without the characters that a name had better not have.
+fn compact(iso: &str) -> String {
+    iso.replace(':', "")
+}
+
+/// Ends a run.
+#[derive(Debug)]
+pub struct FinishRun {
+    /// The run, by id or name.
+    pub run: String,
+    /// How it ended; not `active`.
+    pub status: RunStatus,
+}
+
+impl Change for FinishRun {
+    type Out = Run;
+
+    fn run(self, tx: &Connection) -> Result<Run, StoreError> {
+        if self.status == RunStatus::Active {
+            return Err(Failure::usage("a run that is finished is not active").into());
+        }
+        let run = get(tx, &self.run)?;
+        if run.status != RunStatus::Active.as_str() {
+            return Err(Failure::refused(format!("run {} is {} already", run.name, run.status)).into());
+        }
+        end_active(tx, &run.task_id, self.status.as_str())?;
+        get(tx, &run.id)
+    }
+}
+
 /// Ends the active run of a task, if it has one, and tells of it; gives the run's id.
 ///
 /// # Errors
@@ -125,4 +282,48 @@ fn names_of_task(conn: &Connection, task_id: &str) -> Result<Vec<String>, StoreE
         .query_map([task_id], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::TestDb;
+
+    fn create_named(name: Option<&str>) -> CreateRun {
+        CreateRun {
+            task: "t1".into(),
+            name: name.map(Into::into),
+            purpose: None,
+            metadata: json!({ "k": 1 }),
+        }
+    }
+
+    #[test]
+    fn a_task_has_one_active_run_at_a_time() {
+        let mut db = TestDb::new();
+        db.task("t1");
+        let first = db.write(create_named(Some("r1"))).unwrap();
+        assert_eq!((first.status.as_str(), &first.metadata), ("active", &json!({ "k": 1 })));
+        assert!(db.refusal(create_named(None)).hints[0].contains(&first.id));
+
+        let failed = db.write(FinishRun { run: "r1".into(), status: RunStatus::Failed }).unwrap();
+        assert_eq!((failed.status.as_str(), failed.ended_at.is_some()), ("failed", true));
+        assert!(
+            db.refusal(FinishRun { run: "r1".into(), status: RunStatus::Finished })
+                .message
+                .contains("failed")
+        );
+        assert!(
+            db.refusal(FinishRun { run: "r11".into(), status: RunStatus::Finished }).hints[0].contains("r1")
+        );
+
+        let second = db.write(create_named(None)).unwrap();
+        assert!(second.name.starts_with("t1-20") && !second.name.contains(':'), "{}", second.name);
+        let listed = |status| -> Vec<String> {
+            db.read(ListRuns { task: Some("t1".into()), status }).into_iter().map(|run| run.id).collect()
+        };
+        assert_eq!(listed(None), [second.id.clone(), first.id.clone()]);
+        assert_eq!(listed(Some(RunStatus::Failed)), [first.id]);
+        assert_eq!(db.texts("SELECT event_type FROM telemetry_events"), ["run_finished"]);
+    }
 }

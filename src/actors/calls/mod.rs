@@ -22,6 +22,7 @@ pub mod ingest;
 pub mod manager_config;
 pub mod plain;
 pub mod registration;
+pub mod runs;
 pub mod sessions;
 pub mod start;
 pub mod stop;
@@ -106,29 +107,30 @@ macro_rules! for_each_call {
             EnqueueNotifyManager(commands::EnqueueNotifyManagerArgs),
             EnqueueNudgeWorker(commands::EnqueueNudgeWorkerArgs),
             Continuation(continuation::ContinuationArgs),
+            Handoff(contract::HandoffArgs),
+            ManagerAck(contract::ManagerAckArgs),
+            RecordDecision(contract::RecordDecisionArgs),
+            WorkerAck(contract::WorkerAckArgs),
             Criteria(criteria::CriteriaArgs),
             CriteriaPlan(criteria::CriteriaPlanArgs),
             Cycle(cycle::CycleArgs),
             DbDoctor(db_doctor::DbDoctorArgs),
             Deliveries(deliveries::DeliveriesArgs),
             DeliveriesSettle(deliveries::DeliveriesSettleArgs),
-            Handoff(contract::HandoffArgs),
-            ManagerAck(contract::ManagerAckArgs),
-            RecordDecision(contract::RecordDecisionArgs),
-            WorkerAck(contract::WorkerAckArgs),
             Discover(discover::DiscoverArgs),
             Dispatch(dispatch::DispatchArgs),
             Epilogue(epilogue::EpilogueArgs),
+            InboxAck(inbox::InboxAckArgs),
             ManagerInbox(inbox::ManagerInboxArgs),
             SessionInbox(inbox::SessionInboxArgs),
             WorkerInbox(inbox::WorkerInboxArgs),
-            InboxAck(inbox::InboxAckArgs),
             Ingest(ingest::IngestArgs),
             ManagerConfig(manager_config::ManagerConfigArgs),
             ManagerPermission(manager_config::ManagerPermissionArgs),
             Start(plain::StartArgs),
             RegisterManager(registration::RegisterManagerArgs),
             RegisterWorker(registration::RegisterWorkerArgs),
+            Runs(runs::RunsArgs),
             Deregister(sessions::DeregisterArgs),
             Sessions(sessions::SessionsArgs),
             StartManager(start::StartManagerArgs),
