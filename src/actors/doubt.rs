@@ -158,7 +158,9 @@ mod tests {
             title: "project".into(),
         };
         PaneView {
-            pane, text: format!("› go\n\n• done\n\n  Worked for 7s\n\n› {draft}\n\n  model · /w\n")
+            pane,
+            text: format!("› go\n\n• done\n\n  Worked for 7s\n\n› {draft}\n\n  model · /w\n"),
+            blank_lines: 0,
         }
     }
 

@@ -24,6 +24,9 @@ impl Show for calls::sessions::SessionsArgs {}
 impl Show for calls::start::StartManagerArgs {}
 impl Show for calls::start::StartWorkerArgs {}
 impl Show for calls::tail::TailArgs {}
+impl Show for calls::transcripts::PruneArgs {}
+impl Show for calls::transcripts::TranscriptCaptureArgs {}
+impl Show for calls::transcripts::TranscriptPruneArgs {}
 
 impl Show for calls::db_doctor::DbDoctorArgs {
     fn exit_code(&self, report: &Self::Reply) -> u8 {

@@ -23,6 +23,7 @@ mod show;
 mod stop;
 mod table;
 mod tasks;
+mod transcripts;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

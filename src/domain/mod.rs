@@ -47,6 +47,6 @@ pub use header::OriginHeader;
 pub use loop_policy::LoopPolicy;
 pub use permissions::{Permission, PermissionSet};
 pub use recipe::Recipe;
-pub use role::Role;
+pub use role::{Role, Sides};
 pub use seconds::Seconds;
 pub use turn::{TurnKey, TurnOutcome};

@@ -21,3 +21,26 @@ impl Role {
         }
     }
 }
+
+words! {
+    /// Which sides something is about.
+    Sides {
+        /// Both.
+        All = "all",
+        /// The one that works.
+        Worker = "worker",
+        /// The one that supervises.
+        Manager = "manager",
+    }
+}
+
+impl Sides {
+    /// The roles meant.
+    pub fn roles(self) -> &'static [Role] {
+        match self {
+            Self::All => Role::ALL,
+            Self::Worker => &[Role::Worker],
+            Self::Manager => &[Role::Manager],
+        }
+    }
+}

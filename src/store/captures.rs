@@ -52,6 +52,17 @@ pub struct Capture {
     pub entry: Value,
 }
 
+impl Capture {
+    /// The entry with the terminal's text, for those who asked for it.
+    pub fn with_text(mut self, text: &str) -> Value {
+        if let Some(capture) = self.entry["capture"].as_object_mut() {
+            capture.retain(|key, _| !key.starts_with("output"));
+            capture.insert("output".to_owned(), json!(text));
+        }
+        self.entry
+    }
+}
+
 /// Records a capture, the segment of it that is kept, an observation, an event and telemetry.
 ///
 /// # Errors
@@ -305,6 +316,7 @@ mod tests {
         assert!(first.has_segment && !first.entry.to_string().contains("secret"), "{}", first.entry);
         assert_eq!(first.entry["capture"]["output_redacted"], true);
         assert_eq!(first.entry["worker"]["tmux_pane_id"], "%1");
+        assert_eq!(first.with_text("a secret")["capture"]["output"], "a secret");
         assert!(!capture("a secret\nline").has_segment);
         let third = capture("a secret\nline\nmore");
         assert_eq!(third.entry["transcript_segment"]["previous_capture_id"], 2);

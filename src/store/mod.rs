@@ -4,6 +4,7 @@
 //! transaction (group commit); reads run on `query_only` connections beside it.
 
 pub mod acks;
+mod answer_size;
 pub mod bindings;
 pub mod captures;
 pub mod closing;
@@ -49,6 +50,7 @@ pub mod tasks;
 pub mod telemetry;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod transcripts;
 pub mod turn_facts;
 mod watch;
 mod writer;

@@ -8,13 +8,8 @@ use serde_json::json;
 use super::codex_events::{self, CodexEvent};
 use super::sessions::{self, Session};
 use super::telemetry::{self, Actor, Severity, Telemetry};
-use super::{Change, Query, StoreError, bindings};
-use crate::domain::Failure;
+use super::{Change, Query, StoreError, answer_size, bindings};
 use crate::domain::redaction::redact_rollout;
-
-/// Bytes of verbatim payload that one look hands out. A single line may have more than a hundred
-/// times the bytes of an ordinary answer.
-const MAX_PAYLOAD_BYTES: i64 = 16 << 20;
 
 /// Which events are looked at.
 #[derive(Debug, Clone)]
@@ -50,15 +45,10 @@ impl Query for ReadTail {
 impl ReadTail {
     fn refuse_too_much(&self, conn: &Connection, session: &Session) -> Result<(), StoreError> {
         let bytes = codex_events::payload_bytes(conn, &session.id, self.subtype.as_deref(), self.limit)?;
-        if bytes <= MAX_PAYLOAD_BYTES {
-            return Ok(());
-        }
-        Err(Failure::refused(format!(
-            "the newest {} events of session {} hold {bytes} bytes, more than one answer carries",
-            self.limit, session.name
-        ))
-        .hint("ask for fewer with --limit, for one kind with --subtype, or leave out --include-content")
-        .into())
+        answer_size::refuse_too_much(
+            bytes,
+            &format!("the newest {} events of session {}", self.limit, session.name),
+        )
     }
 }
 

@@ -60,6 +60,16 @@ pub struct PaneView {
     pub pane: Pane,
     /// The scroll-back asked for and the screen, without trailing blank lines.
     pub text: String,
+    /// How many lines of the screen are blank after that.
+    pub blank_lines: usize,
+}
+
+impl PaneView {
+    /// The scroll-back and the whole screen, each line with its end, as tmux prints it.
+    pub fn whole(&self) -> String {
+        let last_line_ends = usize::from(!self.text.is_empty());
+        self.text.clone() + &"\n".repeat(self.blank_lines + last_line_ends)
+    }
 }
 
 impl TmuxServer {
@@ -78,7 +88,11 @@ impl TmuxServer {
     pub fn view(&self, target: &Target, history_lines: u32) -> Result<PaneView, TmuxError> {
         let printed = self.run(&[describe(target), capture(target, history_lines)])?;
         let (description, text) = printed.split_once('\n').unwrap_or((&printed, ""));
-        Ok(PaneView { pane: Pane::read(description, target)?, text: without_blank_end(text) })
+        let pane = Pane::read(description, target)?;
+        let lines = text.lines().count();
+        let text = without_blank_end(text);
+        let blank_lines = lines - text.lines().count();
+        Ok(PaneView { pane, text, blank_lines })
     }
 
     /// The text of a pane: `history_lines` of scroll-back and the visible screen, without trailing
@@ -238,6 +252,7 @@ mod tests {
         });
         assert_eq!(view.pane.title, "⠋ work | dir");
         assert_eq!((view.pane.id, view.pane.pid), (started.id, started.pid));
+        assert_eq!((view.whole(), view.blank_lines), (format!("{}\n", view.text), 0));
         assert_eq!((view.pane.session.as_str(), view.pane.attached_clients), ("a", 0));
         assert!(!view.pane.dead && !view.pane.in_mode && !view.pane.input_off);
         assert!(view.text.starts_with("1\n2\n"), "{}", view.text);

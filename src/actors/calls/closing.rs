@@ -220,7 +220,7 @@ async fn look(plan: &Plan, options: CaptureOptions, hub: &Hub) -> Result<Plan, F
         let look = Look { session_id: linked.session.id.clone(), lines: options.lines };
         let view = ask(&hub.look, look, "session's actor").await?;
         let pane_id = view.pane.id.to_string();
-        seen.push(SeenTerminal { linked: linked.clone(), pane_id, text: view.text });
+        seen.push(SeenTerminal { linked: linked.clone(), pane_id, text: view.whole() });
     }
     Ok(hub.store.write(RecordSeen { plan: plan.clone(), seen, options }).await?)
 }

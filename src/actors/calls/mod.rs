@@ -29,6 +29,7 @@ pub mod stop;
 pub mod summary;
 pub mod tail;
 pub mod tasks;
+pub mod transcripts;
 pub mod values;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -138,6 +139,10 @@ macro_rules! for_each_call {
             Stop(stop::StopArgs),
             Tail(tail::TailArgs),
             Tasks(tasks::TasksArgs),
+            Prune(transcripts::PruneArgs),
+            TranscriptCapture(transcripts::TranscriptCaptureArgs),
+            TranscriptPrune(transcripts::TranscriptPruneArgs),
+            TranscriptShow(transcripts::TranscriptShowArgs),
         }
     };
 }

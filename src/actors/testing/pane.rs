@@ -83,7 +83,7 @@ impl State {
             program: self.program.unwrap_or("codex").into(),
             title: String::new(),
         };
-        PaneView { pane, text: self.text() }
+        PaneView { pane, text: self.text(), blank_lines: 0 }
     }
 
     fn press(&mut self, key: &KeyName) {
