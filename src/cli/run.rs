@@ -1,5 +1,6 @@
 //! `conveyor run`: the supervisor.
 
+use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -225,13 +226,15 @@ fn log_to(directory: &Path) -> Option<tracing_appender::non_blocking::WorkerGuar
     use tracing_subscriber::{EnvFilter, fmt};
 
     let filter = || EnvFilter::try_from_env("CONVEYOR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    // If this fails, the file cannot be made either, which is said below.
+    let _ = std::fs::create_dir_all(directory);
     let file = tracing_appender::rolling::Builder::new()
         .rotation(tracing_appender::rolling::Rotation::DAILY)
         .filename_prefix("conveyor")
         .filename_suffix("log")
         .max_log_files(LOG_DAYS)
         .build(directory);
-    let to_stderr = fmt::layer().with_writer(std::io::stderr);
+    let to_stderr = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     let (to_file, guard) = match file {
         Ok(file) => {
             let (file, guard) = tracing_appender::non_blocking(file);
