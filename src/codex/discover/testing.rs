@@ -106,7 +106,7 @@ pub(super) fn check_on_real_processes(processes: &dyn ProcessTable) {
     let children = processes.children(pid);
     let files = [processes.open_files(pid), processes.open_files(child)];
     let started = processes.started_at(pid);
-    let arguments = processes.arguments(child);
+    let arguments = processes.arguments(pid);
     let no_children = processes.children(child);
     rustix::process::kill_process(
         rustix::process::Pid::from_raw(child.cast_signed()).unwrap(),
@@ -118,7 +118,7 @@ pub(super) fn check_on_real_processes(processes: &dyn ProcessTable) {
     assert_eq!((children, no_children), (Ok(vec![child]), Ok(vec![])));
     let path = file.path().canonicalize().unwrap();
     assert!(files.iter().all(|files| files.as_ref().unwrap().contains(&path)), "{files:?}");
-    assert_eq!(arguments.unwrap(), ["sleep", "1000"]);
+    assert_eq!(arguments.unwrap()[..2], ["/bin/sh", "-c"]);
     let early = began.duration_since(started.unwrap());
     assert!(early > SignedDuration::from_secs(-1) && early < SignedDuration::from_secs(5), "{early:?}");
     for gone in [processes.children(pid).map(|_| ()), processes.open_files(pid).map(|_| ())] {
