@@ -16,6 +16,8 @@ impl Show for calls::cycle::CycleArgs {}
 impl Show for calls::discover::DiscoverArgs {}
 impl Show for calls::ingest::IngestArgs {}
 impl Show for calls::plain::StartArgs {}
+impl Show for calls::loops::LoopTemplatesArgs {}
+impl Show for calls::loops::RalphLoopPresetsArgs {}
 impl Show for calls::registration::RegisterManagerArgs {}
 impl Show for calls::registration::RegisterWorkerArgs {}
 impl Show for calls::runs::RunsArgs {}

@@ -13,6 +13,7 @@ mod epilogue;
 mod inbox;
 mod input;
 mod json_only;
+mod loops;
 mod manager_config;
 mod mcp;
 mod output;

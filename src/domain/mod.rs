@@ -17,6 +17,7 @@ pub mod failure;
 pub mod header;
 pub mod ids;
 pub mod loop_policy;
+pub mod loop_templates;
 pub mod name;
 pub mod pane_signal;
 pub mod permissions;
@@ -34,6 +35,7 @@ pub mod supervision;
 pub mod time;
 pub mod transcript;
 pub mod transport;
+pub mod triggers;
 pub mod turn;
 pub mod words;
 

@@ -27,6 +27,7 @@ pub mod following;
 pub mod handoffs;
 pub mod heartbeats;
 pub mod launches;
+pub mod loop_runs;
 pub mod mailbox;
 pub mod manager_config;
 pub mod manager_permission;

@@ -197,7 +197,7 @@ pub fn create(conn: &Connection, new: CreateRun) -> Result<Run, StoreError> {
 }
 
 /// An instant without the characters that a name had better not have.
-fn compact(iso: &str) -> String {
+pub(super) fn compact(iso: &str) -> String {
     iso.replace(':', "")
 }
 

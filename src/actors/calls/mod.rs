@@ -19,6 +19,7 @@ pub mod dispatch;
 pub mod epilogue;
 pub mod inbox;
 pub mod ingest;
+pub mod loops;
 pub mod manager_config;
 pub mod plain;
 pub mod registration;
@@ -126,6 +127,9 @@ macro_rules! for_each_call {
             SessionInbox(inbox::SessionInboxArgs),
             WorkerInbox(inbox::WorkerInboxArgs),
             Ingest(ingest::IngestArgs),
+            LoopTemplates(loops::LoopTemplatesArgs),
+            LoopTriggers(loops::LoopTriggersArgs),
+            RalphLoopPresets(loops::RalphLoopPresetsArgs),
             ManagerConfig(manager_config::ManagerConfigArgs),
             ManagerPermission(manager_config::ManagerPermissionArgs),
             Start(plain::StartArgs),
