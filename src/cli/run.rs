@@ -1,9 +1,10 @@
 //! `conveyor run`: the supervisor.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Read};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -42,6 +43,9 @@ pub(super) struct RunArgs {
     /// Stop the supervisor, and return when it is gone
     #[arg(long, conflicts_with = "detach")]
     stop: bool,
+    /// Started by `--detach`: nobody reads what it would say
+    #[arg(long, hide = true)]
+    in_background: bool,
     /// The identity recorded on what it dispatches
     #[arg(long, default_value = "dispatch-local")]
     dispatcher_id: String,
@@ -55,9 +59,10 @@ pub(super) fn run(args: &RunArgs, paths: &Paths, output: &mut Output) -> Result<
         return stop(paths, output);
     }
     if args.detach {
-        let holder = ensure(paths, &args.dispatcher_id)?;
-        output.answer(&json!({"running": true, "started": true, "supervisor": holder}), || {
-            format!("supervisor {} is up, dispatching as {}", holder.pid, holder.dispatcher_id)
+        let Up { holder, started } = ensure(paths, &args.dispatcher_id)?;
+        output.answer(&json!({"running": true, "started": started, "supervisor": holder}), || {
+            let since = if started { "up" } else { "up already" };
+            format!("supervisor {} is {since}, dispatching as {}", holder.pid, holder.dispatcher_id)
         })?;
         return Ok(0);
     }
@@ -100,43 +105,67 @@ fn stop(paths: &Paths, output: &mut Output) -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// A supervisor that is up.
+pub(super) struct Up {
+    pub(super) holder: Holder,
+    /// It was not before.
+    pub(super) started: bool,
+}
+
 /// The supervisor that dispatches for this state root, started in the background when none is
 /// alive.
 ///
 /// # Errors
-/// When it does not come up; the end of its log says why.
-pub(super) fn ensure(paths: &Paths, dispatcher_id: &str) -> Result<Holder, Failure> {
+/// When it does not come up, with what it said.
+pub(super) fn ensure(paths: &Paths, dispatcher_id: &str) -> Result<Up, Failure> {
     if let Some(holder) = lock::holder(&paths.lock()) {
-        return Ok(holder);
+        return Ok(Up { holder, started: false });
     }
-    let failed =
-        |error: std::io::Error| Failure::external(format!("failed to start the supervisor: {error}"));
-    let program = std::env::current_exe().map_err(failed)?;
-    let mut child = Command::new(program)
-        .arg("run")
-        .args(["--dispatcher-id", dispatcher_id])
-        .arg("--path")
+    let mut child = spawn(paths, dispatcher_id)
+        .map_err(|error| Failure::external(format!("failed to start the supervisor: {error}")))?;
+    let mut up = None;
+    wait_until(|| {
+        let holder = lock::holder(&paths.lock());
+        // Of two that start at once one ends, and the other is still on its way up.
+        let failed = holder.is_none() && matches!(child.try_wait(), Ok(Some(_)));
+        up = holder.filter(|_| UnixStream::connect(paths.socket()).is_ok());
+        up.is_some() || failed
+    });
+    match up {
+        Some(holder) => Ok(Up { started: holder.pid == child.id(), holder }),
+        None => Err(did_not_come_up(child, paths)),
+    }
+}
+
+fn spawn(paths: &Paths, dispatcher_id: &str) -> std::io::Result<Child> {
+    Command::new(std::env::current_exe()?)
+        .args(["run", "--in-background", "--dispatcher-id", dispatcher_id, "--path"])
         .arg(&paths.database)
         .env("CONVEYOR_STATE_ROOT", &paths.state_root)
         .current_dir(&*existing(&paths.state_root))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
-        .map_err(failed)?;
-    let mut up = None;
-    wait_until(|| {
-        up = lock::holder(&paths.lock())
-            .filter(|_| std::os::unix::net::UnixStream::connect(paths.socket()).is_ok());
-        up.is_some() || matches!(child.try_wait(), Ok(Some(_)))
-    });
-    up.or_else(|| lock::holder(&paths.lock())).ok_or_else(|| {
-        Failure::external("the supervisor did not come up").hint(format!(
-            "run it in the foreground to see why: `conveyor run`; its log is in {}",
-            paths.logs().display()
+}
+
+fn did_not_come_up(mut child: Child, paths: &Paths) -> Failure {
+    if !matches!(child.try_wait(), Ok(Some(_))) {
+        return Failure::unknown(format!(
+            "supervisor {} is not up after {} s",
+            child.id(),
+            PATIENCE.as_secs()
         ))
-    })
+        .hint(format!("look again with `conveyor run --status`; its log is in {}", paths.logs().display()));
+    }
+    let mut said = String::new();
+    if let Some(mut stderr) = child.stderr.take() {
+        // What could be read of it is better than nothing.
+        let _ = stderr.read_to_string(&mut said);
+    }
+    Failure::external(format!("the supervisor did not come up; it said: {}", said.trim()))
+        .hint("run it in the foreground to see it fail: `conveyor run`")
 }
 
 fn existing(path: &Path) -> std::borrow::Cow<'_, Path> {
@@ -167,7 +196,7 @@ fn supervise(args: &RunArgs, paths: &Paths) -> Result<u8, Failure> {
         Taken::Ours(lock) => lock,
         Taken::Theirs(other) => return Err(already_supervised(paths, other)),
     };
-    let _flush_log = log_to(&paths.logs());
+    let _flush_log = log_to(&paths.logs(), !args.in_background);
     allow_many_open_files();
     let system = actix::System::new();
     system.block_on(async {
@@ -180,7 +209,9 @@ fn supervise(args: &RunArgs, paths: &Paths) -> Result<u8, Failure> {
         Ok::<_, Failure>(())
     })?;
     drop(lock);
-    output::talk("stopped");
+    if !args.in_background {
+        output::talk("stopped");
+    }
     Ok(0)
 }
 
@@ -219,8 +250,8 @@ async fn until_told_to_stop() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Logs to standard error and to a file a day. The guard writes out what is left when dropped.
-fn log_to(directory: &Path) -> Option<tracing_appender::non_blocking::WorkerGuard> {
+/// Logs to a file a day, and to standard error. The guard writes out what is left when dropped.
+fn log_to(directory: &Path, also_stderr: bool) -> Option<tracing_appender::non_blocking::WorkerGuard> {
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;
     use tracing_subscriber::{EnvFilter, fmt};
@@ -234,7 +265,8 @@ fn log_to(directory: &Path) -> Option<tracing_appender::non_blocking::WorkerGuar
         .filename_suffix("log")
         .max_log_files(LOG_DAYS)
         .build(directory);
-    let to_stderr = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+    let on_stderr = || fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+    let to_stderr = also_stderr.then(on_stderr);
     let (to_file, guard) = match file {
         Ok(file) => {
             let (file, guard) = tracing_appender::non_blocking(file);

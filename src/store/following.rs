@@ -55,6 +55,9 @@ impl Change for FollowThread {
     const TOUCHES: &'static [Topic] = &[Topic::Sessions];
 
     fn run(self, tx: &Connection) -> Result<bool, StoreError> {
+        if is_of_another_bound_session(tx, &self.to_thread, &self.session_id)? {
+            return Ok(false);
+        }
         let moved = tx.execute(
             "UPDATE sessions SET codex_session_id = ?3, codex_session_path = ?4, last_ingest_offset = NULL, last_heartbeat_at = ?5
              WHERE id = ?1 AND codex_session_id = ?2 AND state = 'active'",
@@ -84,6 +87,27 @@ impl Change for FollowThread {
     }
 }
 
+/// Two sessions of live bindings are never taken for the same thread: its turns would be told to
+/// only one of the managers, whichever that is.
+fn is_of_another_bound_session(
+    conn: &Connection,
+    thread_id: &str,
+    session_id: &str,
+) -> Result<bool, StoreError> {
+    let others = conn
+        .prepare_cached(
+            "SELECT id FROM sessions WHERE codex_session_id = ?1 AND id <> ?2 AND state = 'active'",
+        )?
+        .query_map([thread_id, session_id], |row| row.get(0))?
+        .collect::<Result<Vec<String>, _>>()?;
+    for other in others {
+        if bindings::live_of_session(conn, &other)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,5 +132,21 @@ mod tests {
         assert_eq!(db.texts("SELECT codex_session_id || codex_session_path FROM sessions"), ["b/new"]);
         assert_eq!(db.number("SELECT count(*) FROM sessions WHERE last_ingest_offset IS NULL"), 1);
         assert_eq!(db.number("SELECT count(*) FROM events WHERE type = 'session_thread_followed'"), 1);
+    }
+
+    #[test]
+    fn two_bound_sessions_are_never_taken_for_the_same_thread() {
+        let mut db = TestDb::new();
+        let pair = db.pair("t");
+        db.conn.execute("UPDATE sessions SET codex_session_id = 'of-' || name", []).unwrap();
+        let follow = || FollowThread {
+            session_id: pair.manager.id.clone(),
+            from_thread: "of-t-m".into(),
+            to_thread: "of-t-w".into(),
+            rollout_path: "/new".into(),
+        };
+        assert!(!db.write(follow()).unwrap());
+        db.conn.execute("UPDATE bindings SET state = 'ended'", []).unwrap();
+        assert!(db.write(follow()).unwrap(), "the other one is nobody's worker any more");
     }
 }

@@ -15,6 +15,7 @@ mod live;
 mod mcp;
 mod observe;
 mod pair;
+mod supervisor;
 mod support;
 mod tidy;
 mod tmux;
