@@ -8,6 +8,7 @@ mod criteria;
 mod deliveries;
 mod demo;
 mod dispatch;
+mod disposable;
 mod doctor;
 mod epilogue;
 mod inbox;

@@ -18,6 +18,7 @@ pub mod decisions;
 pub mod deliveries;
 pub mod discover;
 pub mod dispatch;
+pub mod disposable;
 pub mod doctor;
 pub mod epilogue;
 mod error;

@@ -16,6 +16,7 @@ pub mod db_doctor;
 pub mod deliveries;
 pub mod discover;
 pub mod dispatch;
+pub mod disposable;
 pub mod epilogue;
 pub mod inbox;
 pub mod ingest;
@@ -121,6 +122,7 @@ macro_rules! for_each_call {
             DeliveriesSettle(deliveries::DeliveriesSettleArgs),
             Discover(discover::DiscoverArgs),
             Dispatch(dispatch::DispatchArgs),
+            CreateDisposableBinding(disposable::CreateDisposableBindingArgs),
             Epilogue(epilogue::EpilogueArgs),
             InboxAck(inbox::InboxAckArgs),
             ManagerInbox(inbox::ManagerInboxArgs),
