@@ -38,9 +38,6 @@ pub struct Hub {
     pub store: Store,
     /// The files of this state root.
     pub paths: Paths,
-    /// Whether this is the supervisor, which is told of every change at once; an embedded runtime
-    /// has to look.
-    pub supervises: bool,
     /// Serves a call inside its task's actor.
     pub tasks: Recipient<ServeInTask>,
     /// Makes a pass of Dispatch.

@@ -48,7 +48,6 @@ impl Runtime {
         let hub = Hub {
             store,
             paths,
-            supervises,
             tasks: guardian.clone().recipient(),
             dispatch: guardian.clone().recipient(),
             look: guardian.clone().recipient(),

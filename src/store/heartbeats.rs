@@ -1,12 +1,11 @@
 //! Which dispatchers are at work.
 
-use rusqlite::{Connection, OptionalExtension};
-use serde::{Deserialize, Serialize};
+use rusqlite::Connection;
 
 use serde_json::json;
 
 use super::telemetry::{self, Actor, Severity, Telemetry};
-use super::{Change, Query, StoreError};
+use super::{Change, StoreError};
 use crate::domain::time::now_iso;
 
 /// A dispatcher says that it is alive. One row a dispatcher, however long it lives.
@@ -63,33 +62,5 @@ impl Change for WatchBeat {
             },
         )?;
         Ok(())
-    }
-}
-
-/// A row of `dispatcher_heartbeats`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Heartbeat {
-    /// Its process.
-    pub pid: i64,
-    /// When that process began to dispatch.
-    pub started_at: String,
-    /// When it last said so.
-    pub beat_at: String,
-    /// How many times it had looked for work by then.
-    pub iteration: i64,
-}
-
-/// The heartbeat of one dispatcher.
-#[derive(Debug)]
-pub struct HeartbeatOf(pub String);
-
-impl Query for HeartbeatOf {
-    type Out = Option<Heartbeat>;
-
-    fn run(self, conn: &Connection) -> Result<Self::Out, StoreError> {
-        let heartbeat = conn
-            .prepare_cached("SELECT pid, started_at, beat_at, iteration FROM dispatcher_heartbeats WHERE dispatcher_id = ?1")?
-            .query_row([&self.0], |row| Ok(Heartbeat { pid: row.get(0)?, started_at: row.get(1)?, beat_at: row.get(2)?, iteration: row.get(3)? }));
-        Ok(heartbeat.optional()?)
     }
 }
