@@ -18,6 +18,7 @@ mod loops;
 mod manager_config;
 mod mcp;
 mod output;
+mod pair;
 mod passthrough;
 mod progress;
 mod run;
@@ -34,7 +35,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::actors::paths::Paths;
-use crate::actors::{Request, calls};
+use crate::actors::{Caller, Request, calls};
 use crate::domain::Failure;
 use crate::for_each_call;
 
@@ -149,7 +150,7 @@ fn run(cli: Cli, program: &'static str) -> Result<u8, Failure> {
     let paths = Paths::resolve(&caller.cwd, cli.path.as_deref());
     let mut output = Output::new(cli.json);
     match command {
-        Command::Call(request) => call(&mut Connection::open(paths, caller), *request, &mut output),
+        Command::Call(request) => call(*request, &paths, caller, &mut output),
         Command::Doctor(args) => doctor::doctor(&args, &paths, &caller.cwd),
         Command::DoctorSelf(args) => doctor::doctor_self(&args, &caller),
         Command::Mcp(args) => mcp::run(&args, paths, caller),
@@ -160,13 +161,13 @@ fn run(cli: Cli, program: &'static str) -> Result<u8, Failure> {
     }
 }
 
-fn call(connection: &mut Connection, request: Request, output: &mut Output) -> Result<u8, Failure> {
+fn call(request: Request, paths: &Paths, caller: Caller, output: &mut Output) -> Result<u8, Failure> {
+    progress::show();
+    let mut connection = Connection::open(paths.clone(), caller);
     match request {
-        Request::Dispatch(args) => dispatch::run(connection, &args, output),
-        request => {
-            progress::show();
-            call_and_show(connection, deliveries::meant(request), output)
-        }
+        Request::Dispatch(args) => dispatch::run(&mut connection, &args, output),
+        Request::Pair(args) => pair::run(&mut connection, &args, paths, output),
+        request => call_and_show(&mut connection, deliveries::meant(request), output),
     }
 }
 

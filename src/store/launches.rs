@@ -27,7 +27,7 @@ impl Query for RefuseTakenName {
     }
 }
 
-fn refuse_taken(conn: &Connection, name: &str, role: Role) -> Result<(), StoreError> {
+pub(super) fn refuse_taken(conn: &Connection, name: &str, role: Role) -> Result<(), StoreError> {
     let Some(known) = sessions::find(conn, name)?.filter(|known| known.name == name) else {
         return Ok(());
     };

@@ -35,6 +35,7 @@ pub mod manager_permission;
 pub mod notifications;
 pub mod observations;
 mod open;
+pub mod pairs;
 mod reader;
 pub mod receipts;
 pub mod registration;

@@ -22,6 +22,7 @@ pub mod inbox;
 pub mod ingest;
 pub mod loops;
 pub mod manager_config;
+pub mod pair;
 pub mod plain;
 pub mod registration;
 pub mod runs;
@@ -134,6 +135,7 @@ macro_rules! for_each_call {
             RalphLoopPresets(loops::RalphLoopPresetsArgs),
             ManagerConfig(manager_config::ManagerConfigArgs),
             ManagerPermission(manager_config::ManagerPermissionArgs),
+            Pair(pair::PairArgs),
             Start(plain::StartArgs),
             RegisterManager(registration::RegisterManagerArgs),
             RegisterWorker(registration::RegisterWorkerArgs),
