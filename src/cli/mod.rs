@@ -2,6 +2,7 @@
 
 mod classify;
 mod commands;
+mod completions;
 mod connection;
 mod contract;
 mod criteria;
@@ -15,12 +16,15 @@ mod inbox;
 mod input;
 mod json_only;
 mod loops;
+mod man;
 mod manager_config;
 mod mcp;
 mod output;
 mod pair;
 mod passthrough;
 mod progress;
+#[cfg(test)]
+mod prompts;
 mod run;
 mod show;
 mod stop;
@@ -63,6 +67,8 @@ enum Command {
     Call(Box<Request>),
     Doctor(doctor::DoctorArgs),
     DoctorSelf(doctor::DoctorSelfArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
     Mcp(mcp::McpArgs),
     Run(run::RunArgs),
     Demo(demo::DemoArgs),
@@ -153,6 +159,8 @@ fn run(cli: Cli, program: &'static str) -> Result<u8, Failure> {
         Command::Call(request) => call(*request, &paths, caller, &mut output),
         Command::Doctor(args) => doctor::doctor(&args, &paths, &caller.cwd),
         Command::DoctorSelf(args) => doctor::doctor_self(&args, &caller),
+        Command::Completions(args) => completions::run(&args, program),
+        Command::Man(args) => man::run(&args, program),
         Command::Mcp(args) => mcp::run(&args, paths, caller),
         Command::Run(args) => run::run(&args, &paths, &mut output),
         Command::Demo(args) => demo::run(&args, names_database, &mut output),

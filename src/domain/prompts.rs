@@ -11,6 +11,9 @@ pub enum Hands<'a> {
     Tools,
 }
 
+/// An acknowledgement to fill in.
+const ACK: &str = r#"{"goal_restatement": "…", "open_questions": [], "ready_to_start": true}"#;
+
 /// The value of an argument that is either there or not.
 const TRUE: &str = "true";
 
@@ -81,10 +84,17 @@ pub fn manager(briefing: &ManagerBriefing<'_>) -> String {
 
 fn supervise(briefing: &ManagerBriefing<'_>, task: &str, worker: &str) -> String {
     let call = |command: &str, arguments: &[(&str, &str)]| briefing.hands.call(command, arguments);
-    let first = if briefing.configured {
-        "What to hold the worker to is on record"
+    let contract = if briefing.configured {
+        format!(
+            "What to hold the worker to and what you may do is on record: {}",
+            call("manager-config", &[("task", task)])
+        )
     } else {
-        "Ask the person what to hold the worker to and what you may do, unless you were told"
+        format!(
+            "Ask the person what to hold the worker to and what you may do, unless you were told. The questions: {}. \
+             The flags of that command record the answers",
+            call("manager-config", &[("task", task), ("--questions", TRUE)])
+        )
     };
     let news = if briefing.polls {
         format!(
@@ -98,7 +108,9 @@ fn supervise(briefing: &ManagerBriefing<'_>, task: &str, worker: &str) -> String
             .to_owned()
     };
     format!(
-        "{first}. Then look: {}. It answers with the worker's state, its last message and what is still open.\n\n\
+        "{contract}.\n\
+         Put on record what you understood: {}. What the worker understood: {}.\n\
+         Then look: {}. It answers with the worker's state, its last message and what is still open.\n\n\
          {news}\n\n\
          After each look, decide:\n\
          - The worker should go on, or do something else: {}\n\
@@ -106,6 +118,8 @@ fn supervise(briefing: &ManagerBriefing<'_>, task: &str, worker: &str) -> String
          - The goal is met, and you have seen the proof: {}\n\
          - Otherwise leave it alone.\n\n\
          What the worker says about its own work is a claim, not proof. Should the task not be bound to you yet: {}",
+        call("manager-ack", &[("task", task), ("--payload-json", ACK)]),
+        call("worker-ack", &[("task", task)]),
         call("cycle", &[("task", task)]),
         call("session-nudge", &[("name", worker), ("text", "what to do next")]),
         call("session-interrupt", &[("name", worker)]),

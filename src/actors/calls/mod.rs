@@ -161,6 +161,7 @@ macro_rules! define_request {
         #[derive(Debug, Clone, Serialize, Deserialize, clap::Subcommand)]
         #[serde(tag = "call", content = "args", rename_all = "kebab-case")]
         #[allow(missing_docs, reason = "each variant is documented at its arguments")]
+        #[allow(clippy::large_enum_variant, reason = "there is one at a time")]
         pub enum Request {
             $($name($args),)*
         }

@@ -148,7 +148,7 @@ pub enum PairReply {
     /// It was made.
     Made(Box<MadePair>),
     /// `--dry-run`.
-    Planned(PlannedPair),
+    Planned(Box<PlannedPair>),
 }
 
 /// The task of a pair.
@@ -252,7 +252,7 @@ impl Call for PairArgs {
                 id: task.as_ref().map(|task| task.id.clone()),
                 name: task.map_or(self.task.clone(), |task| task.name),
             };
-            return Ok(PairReply::Planned(self.planned(task, hub, caller)));
+            return Ok(PairReply::Planned(Box::new(self.planned(task, hub, caller))));
         }
         let mut task_id = None;
         match self.make(hub, caller, &mut task_id).await {

@@ -128,6 +128,7 @@ mod tests {
 
     use super::*;
     use crate::domain::FailureKind;
+    use crate::domain::prompts::Hands;
 
     #[test]
     fn commands_and_calls_are_in_the_same_order() {
@@ -158,5 +159,27 @@ mod tests {
         assert_eq!(failure.hints, ["a similar value exists: 'active'"]);
         assert_eq!(request("dispatch", json!({"watch": true})).unwrap_err().kind, FailureKind::Usage);
         assert!(request("dispatch", json!({"dry_run": true})).is_ok());
+    }
+
+    #[test]
+    fn every_tool_that_sessions_are_told_of_exists() {
+        let catalogue = Catalogue::new();
+        let told = regex::Regex::new(r"the tool `(\w+)` \(([^()]*)\)").unwrap();
+        for prompt in crate::cli::prompts::all(Hands::Tools) {
+            assert!(!prompt.contains("`conveyor "), "{prompt}");
+            for found in told.captures_iter(&prompt) {
+                let arguments = found[2].split(", ").filter_map(|argument| argument.split_once(": "));
+                // A text with a comma in it is cut; what is left over has no name.
+                let arguments =
+                    arguments.filter(|(name, _)| name.chars().all(|c| c == '_' || c.is_alphanumeric()));
+                let value = |text: &str| match text {
+                    "true" => json!(true),
+                    json if json.starts_with('{') => json!({}),
+                    text => json!(text),
+                };
+                let arguments = arguments.map(|(name, text)| (name.to_owned(), value(text))).collect();
+                catalogue.find(&found[1]).unwrap().request(arguments, 50).unwrap();
+            }
+        }
     }
 }
