@@ -69,28 +69,11 @@ impl Pair {
             .on("^\\[conveyor worker_task_complete", [say("I have seen the second slice.")]);
         let world = World::with_codex(script);
         let directory = world.work_dir("project");
-        let directory_arg = directory.to_str().unwrap().to_owned();
-        let common = [
-            "--cwd",
-            &directory_arg,
-            "--sandbox",
-            hands.sandbox(),
-            "--ask-for-approval",
-            "never",
-            "--transport",
-            transport,
-            "--timeout-seconds",
-            "60",
-        ];
-        world.conveyor(&["tasks", "--create", "t1", "--goal", "Ship both slices"]).ok();
-        let mut args = vec!["start-worker", "--name", "w1", "--task", "Task alpha: do the first slice."];
-        args.extend(common);
+        let pair = "pair --task t1 --worker-name w1 --manager-name m1 --timeout-seconds 60 --json";
+        let mut args: Vec<&str> = pair.split(' ').collect();
+        args.extend(["--task-goal", "Ship both slices", "--task-prompt", "Task alpha: do the first slice."]);
+        args.extend(["--sandbox", hands.sandbox(), "--ask-for-approval", "never", "--transport", transport]);
         world.conveyor_in(&directory, &args, "").ok();
-        let mut args = vec!["start-manager", "--name", "m1", "--task", "t1", "--worker", "w1"];
-        args.extend(common);
-        world.conveyor_in(&directory, &args, "").ok();
-        world.conveyor(&["run", "--detach"]).ok();
-        world.conveyor(&["bind", "--task", "t1", "--worker", "w1", "--manager", "m1"]).ok();
         Self { world, directory }
     }
 
