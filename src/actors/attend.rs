@@ -1,20 +1,23 @@
-//! Keeps up with a bound session beside its rollout: which thread it is in.
+//! Keeps up with a bound session beside its rollout: which thread it is in, and whether it waits for a
+//! person.
 //!
-//! `/clear` and `/new` move a session to another thread and file without a word in the old one. An
-//! app-server tells; an embedded Codex is looked into.
+//! `/clear` and `/new` move a session to another thread and file without a word in the old one, and
+//! no rollout shows that something is asked. An app-server tells of both; the process and the screen
+//! of an embedded Codex are looked into.
 
 use std::path::Path;
 use std::time::Duration;
 
 use super::blocking::blocking;
+use super::hands::Hands;
+use super::hearing::Hearing;
 use super::ingest;
-use super::transport::Connection;
-use crate::codex::app_server::{Incoming, Notice, RpcError, Thread};
+use super::screen_watch::ScreenWatch;
 use crate::codex::discover::{DiscoverError, session_of, system_processes};
 use crate::domain::{Failure, Recipe};
 use crate::store::Store;
 use crate::store::following::FollowThread;
-use crate::store::sessions::{GetLinkedSession, LinkedSession};
+use crate::store::sessions::LinkedSession;
 
 /// Between two looks into an embedded Codex's process.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
@@ -24,20 +27,19 @@ const RECONNECT_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Attends to one session until it is gone.
 pub(super) struct Attendant {
-    pub(super) session_id: String,
-    pub(super) store: Store,
-    pub(super) connection: Connection,
+    pub(super) hands: Hands,
 }
 
 impl Attendant {
     /// Runs for as long as the session is active. Faults are logged and tried again.
     pub(super) async fn run(self) {
+        let mut screen = ScreenWatch::new();
         loop {
             let wait = match self.linked().await {
                 Ok(linked) if !linked.session.is_active() => return,
-                Ok(linked) => self.attend_once(&linked).await,
+                Ok(linked) => self.attend_once(&linked, &mut screen).await,
                 Err(failure) => {
-                    tracing::debug!(%failure, session = self.session_id, "failed to attend");
+                    tracing::debug!(%failure, session = self.session_id(), "failed to attend");
                     RECONNECT_INTERVAL
                 }
             };
@@ -45,42 +47,46 @@ impl Attendant {
         }
     }
 
-    async fn linked(&self) -> Result<LinkedSession, Failure> {
-        Ok(self.store.read(GetLinkedSession(self.session_id.clone())).await?)
+    pub(super) fn session_id(&self) -> &str {
+        &self.hands.session_id
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.hands.store
+    }
+
+    pub(super) async fn linked(&self) -> Result<LinkedSession, Failure> {
+        self.hands.linked().await
     }
 
     /// Gives how long to wait before the next time.
-    async fn attend_once(&self, linked: &LinkedSession) -> Duration {
-        let Some(link) = &linked.link else { return LOOK_INTERVAL };
-        let outcome = match (&link.app_server_socket, link.recipe) {
-            (Some(socket), _) => self.listen(socket.as_ref()).await.map_err(Failure::from),
-            (None, Recipe::Embedded | Recipe::OpenFiles) => self.look(linked).await,
-            (None, Recipe::PrivateServer | Recipe::Given) => Ok(()),
-        };
+    async fn attend_once(&self, linked: &LinkedSession, screen: &mut ScreenWatch) -> Duration {
+        let link = linked.link.as_ref();
+        if let Some(socket) = link.and_then(|link| link.app_server_socket.as_ref()) {
+            self.tell(linked, self.listen(socket.as_ref()).await);
+            return RECONNECT_INTERVAL;
+        }
+        if matches!(link.map(|link| link.recipe), Some(Recipe::Embedded | Recipe::OpenFiles)) {
+            self.tell(linked, self.look(linked).await);
+        }
+        if linked.session.tmux_session.is_some() {
+            self.tell(linked, screen.attend(&self.hands, linked).await);
+        }
+        LOOK_INTERVAL
+    }
+
+    fn tell(&self, linked: &LinkedSession, outcome: Result<(), Failure>) {
         if let Err(failure) = outcome {
             tracing::debug!(%failure, session = linked.session.name, "failed to attend");
         }
-        if link.app_server_socket.is_some() { RECONNECT_INTERVAL } else { LOOK_INTERVAL }
     }
 
     /// Listens until the app-server goes away.
-    async fn listen(&self, socket: &Path) -> Result<(), RpcError> {
-        let (_server, mut events) = self.connection.listen(socket).await?;
-        while let Some(incoming) = events.recv().await {
-            self.heard(incoming).await;
-        }
-        self.connection.forget().await;
-        Ok(())
-    }
-
-    async fn heard(&self, incoming: Incoming) {
-        let Some(Notice::ThreadStarted(thread)) = Notice::read(incoming) else { return };
-        // Sub-agents have a parent, and the thread that only makes a title has no rollout.
-        let Thread { id, path: Some(path), parent_thread_id: None, .. } = thread else { return };
-        let followed = self.follow(&id, &path).await;
-        if let Err(failure) = followed {
-            tracing::warn!(%failure, session = self.session_id, thread = id, "failed to follow a thread");
-        }
+    async fn listen(&self, socket: &Path) -> Result<(), Failure> {
+        let (server, events) = self.hands.connection.listen(socket).await?;
+        let heard = Hearing::new(self, server).listen(events).await;
+        self.hands.connection.forget().await;
+        heard
     }
 
     async fn look(&self, linked: &LinkedSession) -> Result<(), Failure> {
@@ -98,21 +104,21 @@ impl Attendant {
         }
     }
 
-    async fn follow(&self, thread_id: &str, rollout: &Path) -> Result<(), Failure> {
+    pub(super) async fn follow(&self, thread_id: &str, rollout: &Path) -> Result<(), Failure> {
         let session = self.linked().await?.session;
         // A session that was registered before its first prompt had no rollout then.
         let is_new = |current: &String| current != thread_id || session.codex_session_path.is_none();
         let Some(from_thread) = session.codex_session_id.filter(is_new) else { return Ok(()) };
         if session.codex_session_path.is_some() {
-            ingest::read_out(&self.store, &self.session_id).await?;
+            ingest::read_out(self.store(), self.session_id()).await?;
         }
         let follow = FollowThread {
-            session_id: self.session_id.clone(),
+            session_id: self.session_id().to_owned(),
             from_thread,
             to_thread: thread_id.to_owned(),
             rollout_path: rollout.to_string_lossy().into_owned(),
         };
-        if self.store.write(follow).await? {
+        if self.store().write(follow).await? {
             tracing::info!(
                 session = session.name,
                 thread = thread_id,

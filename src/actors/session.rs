@@ -104,14 +104,11 @@ impl Handler<Attend> for Session {
 
     fn handle(&mut self, Attend(linked): Attend, ctx: &mut Context<Self>) {
         self.watch(processes_of(&linked), ctx);
-        if linked.link.is_none() || std::mem::replace(&mut self.attends, true) {
+        let has_a_way_in = linked.link.is_some() || linked.session.tmux_session.is_some();
+        if !has_a_way_in || std::mem::replace(&mut self.attends, true) {
             return;
         }
-        let attendant = Attendant {
-            session_id: self.hands.session_id.clone(),
-            store: self.hands.store.clone(),
-            connection: self.hands.connection.clone(),
-        };
+        let attendant = Attendant { hands: self.hands.clone() };
         ctx.spawn(attendant.run().into_actor(self).map(|(), session, _| session.attends = false));
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: parse, make the call, show the reply. One file a command that shows text.
 
+mod approvals;
 mod classify;
 mod commands;
 mod completions;

@@ -37,6 +37,7 @@ pub mod transcript;
 pub mod transport;
 pub mod triggers;
 pub mod turn;
+pub mod waiting;
 pub mod words;
 
 pub use activity::Activity;
@@ -52,3 +53,4 @@ pub use recipe::Recipe;
 pub use role::{Role, Sides};
 pub use seconds::Seconds;
 pub use turn::{TurnKey, TurnOutcome};
+pub use waiting::{Asks, RequestKey, Verdict, Wait};

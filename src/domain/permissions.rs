@@ -17,7 +17,8 @@ pub const TAXONOMY: [(&str, &[&str]); 5] = [
     ("context", &["fetch_issues", "fetch_prs", "spawn_reviewer"]),
     ("repo", &["merge_green_pr", "open_pr", "push_branch"]),
     ("verification", &["run_cargo", "run_playwright", "run_pytest", "run_xcodebuild"]),
-    ("worker_session", &["clear", "compact", "interrupt", "stop"]),
+    // `approve` is our own.
+    ("worker_session", &["approve", "clear", "compact", "interrupt", "stop"]),
 ];
 
 /// Older names, each for one or more `category.action`. All of them must be granted.

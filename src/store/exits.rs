@@ -8,7 +8,7 @@ use super::session_facts::{self, NewSessionFact};
 use super::telemetry::{self, Actor, Severity, Telemetry};
 use super::turn_facts::{self, NewFact};
 use super::{Change, StoreError, Topic, bindings, sessions};
-use crate::domain::session_fact::ProcessRole;
+use crate::domain::session_fact::{ProcessRole, SessionFactKind};
 use crate::domain::{TurnKey, TurnOutcome};
 
 /// Records that a process of a session is gone.
@@ -56,6 +56,10 @@ impl Change for RecordExit {
         let dedupe_key = format!("{kind}:{}:{}:{}:{incarnation}", self.session_id, self.role, self.pid);
         let fact = NewSessionFact { session_id: &session.id, kind, dedupe_key: &dedupe_key, detail: &detail };
         let is_new = session_facts::record(tx, &fact)?;
+        if kind == SessionFactKind::Exited {
+            // Nobody can be answered any more.
+            session_facts::clear(tx, &session.id, Some(SessionFactKind::Waiting))?;
+        }
         if is_new {
             self.tell(tx, &session.name, detail)?;
         }

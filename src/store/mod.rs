@@ -55,6 +55,7 @@ pub mod telemetry;
 pub(crate) mod testing;
 pub mod transcripts;
 pub mod turn_facts;
+pub mod waits;
 mod watch;
 mod writer;
 

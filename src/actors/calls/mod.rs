@@ -4,6 +4,7 @@
 //! them, and the MCP tools are made from them.
 
 pub mod act;
+pub mod approvals;
 pub mod bindings;
 pub mod classify;
 pub mod closing;
@@ -101,6 +102,9 @@ macro_rules! for_each_call {
         $with! {
             SessionInterrupt(act::SessionInterruptArgs),
             SessionNudge(act::SessionNudgeArgs),
+            Approvals(approvals::ApprovalsArgs),
+            Approve(approvals::ApproveArgs),
+            Deny(approvals::DenyArgs),
             Bind(bindings::BindArgs),
             Unbind(bindings::UnbindArgs),
             Classify(classify::ClassifyArgs),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::domain::header::OriginHeader;
 use crate::domain::transport::TransportKind;
 
-pub use app_server::{AppServerTransport, Connection};
+pub use app_server::{AppServerTransport, Connection, Events};
 pub use queue::QueueTransport;
 pub use tmux::TmuxTransport;
 

@@ -4,9 +4,9 @@ use super::{
     calls::{Thread, ThreadStatus},
     client::{Incoming, RequestId},
 };
+use crate::domain::{Asks, RequestKey, Wait};
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::Value;
-use std::path::PathBuf;
+use serde_json::{Value, json};
 
 /// News about threads, and questions to a person. It is a hint: the rollout is what is true.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,8 +29,8 @@ pub enum Notice {
         /// `completed`, `interrupted` or `failed`.
         outcome: String,
     },
-    /// A command or a file change waits for a person's approval.
-    ApprovalRequested(ApprovalRequest),
+    /// A turn waits for a person.
+    PersonAsked(PersonRequest),
     /// A request was answered, by this client or another.
     RequestResolved {
         /// The thread.
@@ -47,32 +47,14 @@ pub enum Notice {
     Missed(u64),
 }
 
-/// What an approval is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ApprovalKind {
-    /// To run a command outside the sandbox.
-    Command,
-    /// To change files.
-    FileChange,
-}
-
-/// A question of the form "may I?", answered with [`super::AppServer::answer_approval`].
+/// A question to a person. Those that ask "may I?" are answered with
+/// [`super::AppServer::answer_approval`], the others in a terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApprovalRequest {
+pub struct PersonRequest {
     /// What the answer refers to.
     pub id: RequestId,
-    /// What it is asked for.
-    pub kind: ApprovalKind,
-    /// The thread that asks.
-    pub thread_id: String,
-    /// The turn that waits.
-    pub turn_id: String,
-    /// The command line, if a command is to run.
-    pub command: Option<String>,
-    /// Where it would run.
-    pub cwd: Option<PathBuf>,
-    /// Why, in the model's words.
-    pub reason: Option<String>,
+    /// What is asked for, by whom and why.
+    pub wait: Wait,
 }
 
 impl Notice {
@@ -83,14 +65,15 @@ impl Notice {
             Incoming::Missed(count) => Some(Self::Missed(count)),
             Incoming::Notification { method, params } => Self::from_notification(&method, params),
             Incoming::Request { id, method, params } => {
-                let kind = match method.as_str() {
-                    "item/commandExecution/requestApproval" => ApprovalKind::Command,
-                    "item/fileChange/requestApproval" => ApprovalKind::FileChange,
+                let asks = match method.as_str() {
+                    "item/commandExecution/requestApproval" => Asks::Command,
+                    "item/fileChange/requestApproval" => Asks::FileChange,
+                    "item/permissions/requestApproval" => Asks::Permissions,
+                    "item/tool/requestUserInput" | "mcpServer/elicitation/request" => Asks::Answer,
                     _ => return None,
                 };
-                let ApprovalParams { thread_id, turn_id, command, cwd, reason } = parse(&method, params)?;
-                let request = ApprovalRequest { id, kind, thread_id, turn_id, command, cwd, reason };
-                Some(Self::ApprovalRequested(request))
+                let params: RequestParams = parse(&method, params)?;
+                Some(Self::PersonAsked(params.request(id, asks)))
             }
         }
     }
@@ -167,21 +150,48 @@ struct ConfigWarning {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ApprovalParams {
+struct RequestParams {
     thread_id: String,
-    turn_id: String,
+    #[serde(default)]
+    turn_id: Option<String>,
+    #[serde(default)]
+    item_id: Option<String>,
+    #[serde(default)]
+    started_at_ms: Option<i64>,
+    #[serde(default)]
+    approval_id: Option<String>,
     #[serde(default)]
     command: Option<String>,
     #[serde(default)]
-    cwd: Option<PathBuf>,
+    cwd: Option<String>,
     #[serde(default)]
     reason: Option<String>,
+}
+
+impl RequestParams {
+    fn request(self, id: RequestId, asks: Asks) -> PersonRequest {
+        let key = RequestKey {
+            id: json!(id),
+            item_id: self.item_id.unwrap_or_default(),
+            started_at_ms: self.started_at_ms.unwrap_or_default(),
+            approval_id: self.approval_id,
+        };
+        let wait = Wait {
+            thread_id: Some(self.thread_id),
+            turn_id: self.turn_id,
+            request: Some(key),
+            command: self.command,
+            cwd: self.cwd,
+            reason: self.reason,
+            ..Wait::new(asks)
+        };
+        PersonRequest { id, wait }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn what_is_read_and_what_is_not() {
@@ -214,12 +224,24 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_is_no_approval_is_left_to_the_terminal() {
-        let incoming = Incoming::Request {
-            id: RequestId::Number(1),
-            method: "item/tool/requestUserInput".into(),
-            params: json!({"threadId": "t"}),
-        };
-        assert_eq!(Notice::read(incoming), None);
+    fn questions_to_a_person_are_told_from_what_codex_asks_its_client() {
+        fn check(method: &str, expected: Option<Asks>) {
+            let incoming = Incoming::Request {
+                id: RequestId::Number(1),
+                method: method.into(),
+                params: json!({"threadId": "t", "turnId": null, "cwd": "/w"}),
+            };
+            let asked = Notice::read(incoming).map(|notice| match notice {
+                Notice::PersonAsked(request) => request.wait.asks,
+                other => panic!("{other:?}"),
+            });
+            assert_eq!(asked, expected, "{method}");
+        }
+        check("item/commandExecution/requestApproval", Some(Asks::Command));
+        check("item/fileChange/requestApproval", Some(Asks::FileChange));
+        check("item/permissions/requestApproval", Some(Asks::Permissions));
+        check("item/tool/requestUserInput", Some(Asks::Answer));
+        check("mcpServer/elicitation/request", Some(Asks::Answer));
+        check("currentTime/read", None);
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::domain::Asks;
+
 /// What a Codex terminal is doing. Displays as `idle`, `working:retrying`, `blocked:approval`, …
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PaneClass {
@@ -93,6 +95,17 @@ impl PaneClass {
     /// Pasted text is lost, or answers a question nobody has read.
     pub fn blocks_paste(self) -> bool {
         matches!(self, Self::Blocked(_))
+    }
+
+    /// What the screen asks a person for. Lists and panels that a person opened ask nothing.
+    pub fn asks(self) -> Option<Asks> {
+        let Self::Blocked(block) = self else { return None };
+        match block {
+            Block::Approval => Some(Asks::Approval),
+            Block::Question => Some(Asks::Answer),
+            Block::Trust | Block::Update | Block::Hooks | Block::Daemon | Block::Modal => Some(Asks::Screen),
+            Block::Picker | Block::Agents | Block::Overlay => None,
+        }
     }
 
     /// The class as shown, logged and stored.

@@ -63,6 +63,32 @@ impl Query for GetCursor {
     }
 }
 
+/// When a session's rollout was last seen to grow, by the session's id. `None` when it was never read.
+#[derive(Debug)]
+pub struct GetLastRead(pub String);
+
+/// See [`GetLastRead`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastRead {
+    /// When.
+    pub at: String,
+    /// A turn had not ended there.
+    pub in_turn: bool,
+}
+
+impl Query for GetLastRead {
+    type Out = Option<LastRead>;
+
+    fn run(self, conn: &Connection) -> Result<Option<LastRead>, StoreError> {
+        let last_read = conn
+            .prepare_cached(
+                "SELECT updated_at, open_turn_key IS NOT NULL FROM rollout_cursors WHERE session_id = ?1",
+            )?
+            .query_row([&self.0], |row| Ok(LastRead { at: row.get(0)?, in_turn: row.get(1)? }));
+        Ok(last_read.optional()?)
+    }
+}
+
 /// How our cursor row stands to the session's position.
 pub(super) enum Place {
     /// At the same byte of the same file.

@@ -11,4 +11,4 @@ mod cursor;
 mod tests;
 
 pub use append::{AppendRollout, Appended, Meaning, ReadLine};
-pub use cursor::{Cursor, GetCursor};
+pub use cursor::{Cursor, GetCursor, GetLastRead, LastRead};

@@ -5,10 +5,11 @@ use crate::support::model::{escalate, hang, say};
 use crate::support::wait::PATIENCE;
 use crate::support::{Script, World, wait_for};
 use conveyor::codex::app_server::{
-    AppServer, Approval, ApprovalKind, Events, Notice, RpcError, RunningServer, ServerStart, StartError,
-    Stopped, ThreadStart, ThreadStatus, TurnStart, socket_path, start_server, stop_server,
+    AppServer, Approval, Events, Notice, RpcError, RunningServer, ServerStart, StartError, Stopped,
+    ThreadStart, ThreadStatus, TurnStart, socket_path, start_server, stop_server,
 };
 use conveyor::codex::policy::{ApprovalPolicy, SandboxMode};
+use conveyor::domain::Asks;
 use rustix::process::{Pid, Signal, getpgid, kill_process};
 use serde_json::{Value, json};
 use std::fs;
@@ -196,11 +197,13 @@ async fn an_approval_is_seen_and_answered() {
     let thread = client.thread_start(&attended).await.unwrap();
     let turn_id = client.turn_start(message(&thread.id, "go on")).await.unwrap();
 
-    let asked = notice(&mut events, |n| matches!(n, Notice::ApprovalRequested(_))).await;
-    let Notice::ApprovalRequested(request) = asked else { unreachable!("{asked:?}") };
-    assert_eq!((request.kind, &request.thread_id), (ApprovalKind::Command, &thread.id));
-    assert!(request.command.as_deref().unwrap().contains("echo allowed"), "{request:?}");
-    assert_eq!(request.reason.as_deref(), Some("May this run?"));
+    let asked = notice(&mut events, |n| matches!(n, Notice::PersonAsked(_))).await;
+    let Notice::PersonAsked(request) = asked else { unreachable!("{asked:?}") };
+    let wait = &request.wait;
+    assert_eq!((wait.asks, wait.thread_id.as_ref()), (Asks::Command, Some(&thread.id)));
+    assert!(wait.command.as_deref().unwrap().contains("echo allowed"), "{request:?}");
+    assert_eq!(wait.reason.as_deref(), Some("May this run?"));
+    assert!(wait.request.as_ref().is_some_and(|request| request.started_at_ms > 0), "{request:?}");
     assert!(client.thread_read(&thread.id).await.unwrap().status.waits_on_approval());
     let proof = world.root().join("proof");
     assert!(!proof.exists());

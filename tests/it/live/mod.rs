@@ -1,5 +1,6 @@
 //! Sessions that die, wait and are waited for, with real processes.
 
+mod approvals;
 mod exits;
 
 use crate::support::rollout::Rollout;
