@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn a_screen_is_looked_at_less_and_less_often_and_at_last_only_in_a_turn() {
         let settled = || ScreenWatch { last_read: read("a"), may_wait: false, ..ScreenWatch::new() };
-        assert_eq!(looks(&mut settled(), false), [0, 2, 6, 14, 30, 62]);
+        assert_eq!(looks(&mut settled(), false), [0, 2, 6, 14, 30]);
         assert_eq!(looks(&mut settled(), true), [0, 2, 6, 14, 30, 62, 94]);
         let asking = &mut ScreenWatch { may_wait: true, ..settled() };
         assert_eq!(looks(asking, true).len(), 60, "every two seconds");

@@ -162,6 +162,7 @@ mod tests {
             assert_eq!(json, format!("\"{class}\""));
             assert_eq!(serde_json::from_str::<PaneClass>(&json).unwrap(), class);
             assert!(!(class.takes_input() && class.blocks_paste()), "{class}");
+            assert!(class.asks().is_none() || class.blocks_paste(), "{class}");
         }
         assert!(serde_json::from_str::<PaneClass>("\"asleep\"").is_err());
     }
