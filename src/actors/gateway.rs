@@ -5,6 +5,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use actix::prelude::*;
+use rustix::net::RecvFlags;
 use tokio::io::Interest;
 use tokio::net::{UnixListener, UnixStream};
 
@@ -133,11 +134,14 @@ async fn answer(envelope: Envelope, hub: &Hub, client: &UnixStream) -> Option<An
     }
 }
 
-/// Ends when the client closed its side; never when it sends more instead.
+/// Ends when the client closed its side; never when it sends more instead, which stays unread.
 async fn hung_up(client: &UnixStream) {
-    match client.ready(Interest::READABLE).await {
-        Ok(ready) if !ready.is_read_closed() => std::future::pending().await,
-        _ => {}
+    let look = || {
+        let next = &mut [0];
+        Ok(rustix::net::recv(client, next.as_mut_slice(), RecvFlags::PEEK | RecvFlags::DONTWAIT)?.1)
+    };
+    if matches!(client.async_io(Interest::READABLE, look).await, Ok(1..)) {
+        std::future::pending().await
     }
 }
 

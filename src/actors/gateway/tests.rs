@@ -1,9 +1,12 @@
 //! Clients, good and bad, at a real socket.
 
 use std::os::unix::fs::MetadataExt;
+use std::pin::pin;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 
 use super::*;
 use crate::actors::calls::inbox::{InboxOptions, WorkerInboxArgs};
@@ -197,17 +200,32 @@ async fn a_stopped_supervisor_leaves_no_socket() {
 async fn whoever_hangs_up_while_waiting_takes_nothing() {
     let mut desk = Desk::start();
     let pair = desk.db.pair("t1");
-    let timeout = Seconds::whole(3600);
-    let options = InboxOptions { consume_next: true, wait: true, timeout, ..InboxOptions::default() };
+    let hour = Seconds::whole(3600);
+    let options = InboxOptions { consume_next: true, wait: true, timeout: hour, ..InboxOptions::default() };
     let take = || WorkerInboxArgs { task: "t1".into(), options: options.clone() };
 
-    let (near, far) = UnixStream::pair().unwrap();
+    let (near, mut far) = UnixStream::pair().unwrap();
+    let mut serving = pin!(serve_client(near, desk.runtime.hub().clone()));
+    wire::send(&mut far, &desk.envelope(take())).await.unwrap();
+    assert!(timeout(Duration::from_millis(50), &mut serving).await.is_err(), "it waits for an item");
     drop(far);
-    let hub = desk.runtime.hub();
-    assert!(answer(desk.envelope(take()), hub, &near).await.is_none());
+    timeout(PATIENCE, serving).await.unwrap();
 
     desk.db.deliver(&pair, "for somebody who is there");
-    let (near, _far) = UnixStream::pair().unwrap();
-    let reply = done(answer(desk.envelope(take()), hub, &near).await.unwrap());
+    let reply = done(ask(&mut desk.connect().await, &desk.envelope(take())).await);
     assert_eq!(reply["consumed"]["payload"]["message"], "for somebody who is there");
+}
+
+#[actix::test]
+async fn whoever_sends_more_while_waiting_goes_on_waiting() {
+    let mut desk = Desk::start();
+    let pair = desk.db.pair("t1");
+    let options = InboxOptions { wait: true, timeout: Seconds::whole(3600), ..InboxOptions::default() };
+    let look = WorkerInboxArgs { task: "t1".into(), options };
+    let mut client = desk.connect().await;
+    wire::send(&mut client, &desk.envelope(look)).await.unwrap();
+    wire::send(&mut client, &desk.envelope(list())).await.unwrap();
+    desk.db.deliver(&pair, "for somebody who is there");
+    assert_eq!(done(wire::receive(&mut client).await.unwrap())["pending"], 1);
+    assert_eq!(done(wire::receive(&mut client).await.unwrap())[0]["name"], "t1");
 }
