@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on says so by panicking")]
 
+mod agreements;
 mod codex;
 mod control;
 mod database;
