@@ -5,6 +5,7 @@ use crate::actors::calls;
 
 impl Show for calls::act::SessionInterruptArgs {}
 impl Show for calls::act::SessionNudgeArgs {}
+impl Show for calls::audit::DivergencesArgs {}
 impl Show for calls::bindings::BindArgs {}
 impl Show for calls::bindings::UnbindArgs {}
 impl Show for calls::closing::FinishTaskArgs {}

@@ -1,6 +1,7 @@
 //! The command line: parse, make the call, show the reply. One file a command that shows text.
 
 mod approvals;
+mod audit;
 mod classify;
 mod commands;
 mod completions;

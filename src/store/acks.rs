@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::events::{self, Event};
+use super::page::{self, Newest, Page, Source};
 use super::{Change, Query, StoreError, bindings, manager_config, row, tasks};
 use crate::domain::Role;
 use crate::domain::time::now_iso;
@@ -61,6 +62,16 @@ pub fn latest(conn: &Connection, task_id: &str, role: Role) -> Result<Option<Ack
          ORDER BY revision DESC, id DESC LIMIT 1"
     );
     Ok(conn.prepare_cached(&sql)?.query_row((task_id, role.as_str()), Ack::of).optional()?)
+}
+
+/// The newest acknowledgements of a task, of both sides.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn newest_of_task(conn: &Connection, task_id: &str, page: &Page) -> Result<Newest<Ack>, StoreError> {
+    let select = format!("SELECT {COLUMNS} FROM task_acknowledgements");
+    let source = Source { select: &select, of_task: "task_id = ?1", at: "created_at", order: "id" };
+    page::newest(conn, &source, task_id, page, Ack::of)
 }
 
 /// The latest acknowledgement of one side of a task named by a person.

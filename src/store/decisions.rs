@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::events::{self, Event};
+use super::page::{self, Newest, Page, Source};
 use super::telemetry::{self, Actor, Severity, Telemetry};
 use super::{Change, StoreError, row, tasks};
 use crate::domain::time::now_iso;
@@ -69,6 +70,20 @@ pub fn get(conn: &Connection, task_id: &str, id: i64) -> Result<ManagerDecision,
             .hint("make one: `conveyor record-decision TASK DECISION --reason WHY`")
             .into()),
     }
+}
+
+/// The newest decisions about a task.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn newest_of_task(
+    conn: &Connection,
+    task_id: &str,
+    page: &Page,
+) -> Result<Newest<ManagerDecision>, StoreError> {
+    let select = format!("SELECT {COLUMNS} FROM manager_decisions");
+    let source = Source { select: &select, of_task: "task_id = ?1", at: "created_at", order: "id" };
+    page::newest(conn, &source, task_id, page, ManagerDecision::of)
 }
 
 /// Records a decision, its audit event and its telemetry.

@@ -15,7 +15,7 @@ use serde_json::Value;
 use sha2::Digest;
 
 pub use doubt::{AbandonNudges, DoubtDelivery, Overdue, OverdueDeliveries, Unseen};
-pub use list::{Delivery, ListDeliveries, Receipt, find};
+pub use list::{Delivery, ListDeliveries, Receipt, find, newest_of_task};
 pub use settle::{SettleDelivery, Settled};
 
 use super::StoreError;

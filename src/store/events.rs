@@ -1,9 +1,11 @@
 //! The audit log: what was done to tasks and sessions, append-only.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::StoreError;
+use super::page::{self, Newest, Page, Source};
+use super::{StoreError, row};
 use crate::domain::time::now_iso;
 
 /// One audit event, before it has an id and a time.
@@ -42,4 +44,64 @@ pub fn record(conn: &Connection, event: &Event<'_>) -> Result<i64, StoreError> {
         event.payload.to_string(),
     ))?;
     Ok(conn.last_insert_rowid())
+}
+
+/// A row of `events`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditEvent {
+    /// Its row id; grows with time.
+    pub id: i64,
+    /// When it was done.
+    pub created_at: String,
+    /// Who did it.
+    pub actor: String,
+    /// The durable command it belongs to.
+    pub command_id: Option<String>,
+    /// Ties it to the other records of the same cause.
+    pub correlation_id: Option<String>,
+    /// The task it was done to.
+    pub task_id: Option<String>,
+    /// A worker of the time before sessions.
+    pub worker_id: Option<String>,
+    /// A manager of the time before sessions.
+    pub manager_id: Option<String>,
+    /// What was done.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// What else is known.
+    pub payload: Value,
+}
+
+pub(super) const COLUMNS: &str =
+    "id, created_at, actor, command_id, correlation_id, task_id, worker_id, manager_id, type, payload_json";
+
+impl AuditEvent {
+    pub(super) fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get(0)?,
+            created_at: row.get(1)?,
+            actor: row.get(2)?,
+            command_id: row.get(3)?,
+            correlation_id: row.get(4)?,
+            task_id: row.get(5)?,
+            worker_id: row.get(6)?,
+            manager_id: row.get(7)?,
+            event_type: row.get(8)?,
+            payload: row::json(row, 9)?,
+        })
+    }
+}
+
+/// The newest audit events of a task.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn newest_of_task(
+    conn: &Connection,
+    task_id: &str,
+    page: &Page,
+) -> Result<Newest<AuditEvent>, StoreError> {
+    let select = format!("SELECT {COLUMNS} FROM events");
+    let source = Source { select: &select, of_task: "task_id = ?1", at: "created_at", order: "id" };
+    page::newest(conn, &source, task_id, page, AuditEvent::of)
 }

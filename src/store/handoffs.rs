@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::events::{self, Event};
+use super::page::{self, Newest, Page, Source};
 use super::telemetry::{self, Actor, Severity, Telemetry};
 use super::{Change, StoreError, bindings, row, tasks};
 use crate::domain::Failure;
@@ -52,6 +53,16 @@ impl Handoff {
 pub fn latest(conn: &Connection, task_id: &str) -> Result<Option<Handoff>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM worker_handoffs WHERE task_id = ?1 ORDER BY id DESC LIMIT 1");
     Ok(conn.prepare_cached(&sql)?.query_row([task_id], Handoff::of).optional()?)
+}
+
+/// The newest handoffs of a task.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn newest_of_task(conn: &Connection, task_id: &str, page: &Page) -> Result<Newest<Handoff>, StoreError> {
+    let select = format!("SELECT {COLUMNS} FROM worker_handoffs");
+    let source = Source { select: &select, of_task: "task_id = ?1", at: "created_at", order: "id" };
+    page::newest(conn, &source, task_id, page, Handoff::of)
 }
 
 /// Records where a task's worker stands, with its audit event and telemetry.

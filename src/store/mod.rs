@@ -5,8 +5,10 @@
 
 pub mod acks;
 mod answer_size;
+pub mod audit;
 pub mod bindings;
 pub mod captures;
+pub mod chains;
 pub mod closing;
 pub mod codex_events;
 pub mod commands;
@@ -32,9 +34,11 @@ pub mod loop_runs;
 pub mod mailbox;
 pub mod manager_config;
 pub mod manager_permission;
+pub mod mutation_audit;
 pub mod notifications;
 pub mod observations;
 mod open;
+pub mod page;
 pub mod pairs;
 mod reader;
 pub mod receipts;
@@ -51,6 +55,7 @@ pub mod stopping;
 pub mod tail;
 pub mod tasks;
 pub mod telemetry;
+pub mod terminals;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod transcripts;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::mailbox::Lease;
+use super::page::{self, Newest, Page, Source};
 use super::telemetry::{self, Actor, Severity, Telemetry};
 use super::{Change, Query, StoreError, Topic, deliveries, row, runs};
 use crate::domain::Role;
@@ -54,6 +55,10 @@ pub struct Notification {
     pub consumed_manager_cycle_id: Option<i64>,
     /// The session that took it from its inbox.
     pub consumed_by_session_id: Option<String>,
+    /// That session's name.
+    pub consumed_by_session_name: Option<String>,
+    /// That session's role.
+    pub consumed_by_session_role: Option<String>,
     /// When it was taken.
     pub consumed_at: Option<String>,
     /// `push` or `pull_required`.
@@ -81,10 +86,11 @@ const SELECT: &str = "SELECT n.id, n.task_id, t.name, n.binding_id, n.correlatio
         n.signal_type, n.source_event_id, n.source_event_timestamp, n.dedupe_key, n.command_id, \
         n.created_at, n.delivered_at, n.consumed_manager_cycle_id, n.consumed_by_session_id, n.consumed_at, \
         n.delivery_mode, n.state, n.claimed_by, n.claimed_at, n.claim_expires_at, \
-        n.side_effect_started, n.side_effect_completed, n.payload_json, n.error \
+        n.side_effect_started, n.side_effect_completed, n.payload_json, n.error, consumer.name, consumer.role \
     FROM routed_notifications n JOIN tasks t ON t.id = n.task_id \
     JOIN sessions source ON source.id = n.source_session_id \
-    JOIN sessions target ON target.id = n.target_session_id";
+    JOIN sessions target ON target.id = n.target_session_id \
+    LEFT JOIN sessions consumer ON consumer.id = n.consumed_by_session_id";
 
 /// What makes a row `n` an item of the inbox of the session `?1`: delivered, not taken, and neither
 /// in a reader's hands nor a dead letter (handed out five times, see [`super::mailbox`]).
@@ -117,6 +123,8 @@ impl Notification {
             delivered_at: row.get(17)?,
             consumed_manager_cycle_id: row.get(18)?,
             consumed_by_session_id: row.get(19)?,
+            consumed_by_session_name: row.get(30)?,
+            consumed_by_session_role: row.get(31)?,
             consumed_at: row.get(20)?,
             delivery_mode: row.get(21)?,
             state: row.get(22)?,
@@ -138,6 +146,19 @@ impl Notification {
 pub fn find(conn: &Connection, id: i64) -> Result<Option<Notification>, StoreError> {
     let sql = format!("{SELECT} WHERE n.id = ?1");
     Ok(conn.prepare_cached(&sql)?.query_row([id], Notification::of).optional()?)
+}
+
+/// The newest notifications of a task.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn newest_of_task(
+    conn: &Connection,
+    task_id: &str,
+    page: &Page,
+) -> Result<Newest<Notification>, StoreError> {
+    let source = Source { select: SELECT, of_task: "n.task_id = ?1", at: "n.created_at", order: "n.id" };
+    page::newest(conn, &source, task_id, page, Notification::of)
 }
 
 /// The oldest items of a session's inbox.

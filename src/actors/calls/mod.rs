@@ -5,6 +5,7 @@
 
 pub mod act;
 pub mod approvals;
+pub mod audit;
 pub mod bindings;
 pub mod classify;
 pub mod closing;
@@ -23,6 +24,7 @@ pub mod inbox;
 pub mod ingest;
 pub mod loops;
 pub mod manager_config;
+pub mod page;
 pub mod pair;
 pub mod plain;
 pub mod registration;
@@ -105,6 +107,9 @@ macro_rules! for_each_call {
             Approvals(approvals::ApprovalsArgs),
             Approve(approvals::ApproveArgs),
             Deny(approvals::DenyArgs),
+            Audit(audit::AuditArgs),
+            Divergences(audit::DivergencesArgs),
+            MutationAudit(audit::MutationAuditArgs),
             Bind(bindings::BindArgs),
             Unbind(bindings::UnbindArgs),
             Classify(classify::ClassifyArgs),

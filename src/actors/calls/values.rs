@@ -1,6 +1,10 @@
 //! Parsers for values on the command line.
 
+use jiff::Zoned;
 use serde_json::{Map, Value};
+
+use crate::domain::moment;
+use crate::domain::time::iso;
 
 /// Free text. It may begin with a hyphen, as a list item does, but not be a flag whose own value was
 /// forgotten: use with `allow_hyphen_values`.
@@ -13,6 +17,17 @@ pub fn text(value: &str) -> Result<String, String> {
             && name.chars().all(|c| c.is_ascii_lowercase() || c == '-')
     });
     if is_flag { Err("this is a flag, not a text".to_owned()) } else { Ok(value.to_owned()) }
+}
+
+/// An instant, as people name it; given as stored text, so that it means the same everywhere.
+///
+/// # Errors
+/// A sentence for clap to show.
+pub fn moment(value: &str) -> Result<String, String> {
+    match moment::parse(value, &Zoned::now()) {
+        Some(at) => Ok(iso(at)),
+        None => Err(format!("this is no instant; say it like {}", moment::EXAMPLES)),
+    }
 }
 
 /// A JSON object.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 pub use direct::{Outcome, attempt, settle};
 pub use enqueue::{Enqueue, Enqueued, QueueOptions, RequestedIteration};
 
+use super::page::{self, Newest, Page, Source};
 use super::telemetry::{self, Actor, Severity, Telemetry};
 use super::{Query, StoreError, row};
 use crate::domain::ids::new_id;
@@ -168,6 +169,48 @@ pub fn attempts(conn: &Connection, command_id: &str) -> Result<Vec<CommandAttemp
     let attempts =
         conn.prepare_cached(&sql)?.query_map([command_id], CommandAttempt::of)?.collect::<Result<_, _>>()?;
     Ok(attempts)
+}
+
+/// The newest commands of a task.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn newest_of_task(conn: &Connection, task_id: &str, page: &Page) -> Result<Newest<Command>, StoreError> {
+    let select = format!("SELECT {COLUMNS} FROM commands c JOIN tasks t ON t.id = c.task_id");
+    let source = Source { select: &select, of_task: "c.task_id = ?1", at: "c.created_at", order: "c.rowid" };
+    page::newest(conn, &source, task_id, page, Command::of)
+}
+
+/// The commands of one type of a task, oldest first.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn of_type(conn: &Connection, task_id: &str, command_type: &str) -> Result<Vec<Command>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM commands c JOIN tasks t ON t.id = c.task_id
+         WHERE c.task_id = ?1 AND c.type = ?2 ORDER BY c.rowid"
+    );
+    let rows = conn
+        .prepare_cached(&sql)?
+        .query_map([task_id, command_type], Command::of)?
+        .collect::<Result<_, _>>()?;
+    Ok(rows)
+}
+
+/// The newest attempts at commands of a task.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn newest_attempts_of_task(
+    conn: &Connection,
+    task_id: &str,
+    page: &Page,
+) -> Result<Newest<CommandAttempt>, StoreError> {
+    let select = format!("SELECT {ATTEMPT_COLUMNS} FROM command_attempts");
+    let of_task = "command_id IN (SELECT id FROM commands WHERE task_id = ?1)";
+    // The unary plus keeps the list from being read in the order of all attempts.
+    let source = Source { select: &select, of_task, at: "started_at", order: "+id" };
+    page::newest(conn, &source, task_id, page, CommandAttempt::of)
 }
 
 /// A command before it has a row.

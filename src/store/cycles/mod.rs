@@ -4,6 +4,7 @@
 //! in one transaction at its end, together with what it took out of the manager's inbox.
 
 mod context;
+mod divergences;
 mod record;
 mod report;
 
@@ -11,5 +12,6 @@ mod report;
 mod tests;
 
 pub use context::{Criteria, ManagerContext, ReadContext, WorkerReceipt};
+pub use divergences::{Divergence, ListDivergences};
 pub use record::{FailCycle, FinishCycle, Span, SpanClock, StartCycle, StartedCycle};
 pub use report::{CycleReport, LastTurn, ReadWorkerState, TakenIn, WorkerState};

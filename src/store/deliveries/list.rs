@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::domain::DeliveryState;
 use crate::domain::transport::TransportKind;
+use crate::store::page::{self, Newest, Page, Source};
 use crate::store::{Query, StoreError, row, sessions, tasks};
 
 /// A row of `deliveries` with the names of what it refers to.
@@ -137,6 +138,20 @@ impl Delivery {
 pub fn find(conn: &Connection, id: i64) -> Result<Option<Delivery>, StoreError> {
     let sql = format!("{SELECT} WHERE d.id = ?1");
     Ok(conn.prepare_cached(&sql)?.query_row([id], Delivery::of).optional()?)
+}
+
+/// The newest deliveries that belong to a task.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn newest_of_task(conn: &Connection, task_id: &str, page: &Page) -> Result<Newest<Delivery>, StoreError> {
+    let of_task = "d.id IN (
+        SELECT of_fact.id FROM routed_notifications fact
+        JOIN deliveries of_fact ON of_fact.notification_id = fact.id WHERE fact.task_id = ?1
+        UNION SELECT of_command.id FROM commands command
+        JOIN deliveries of_command ON of_command.command_id = command.id WHERE command.task_id = ?1)";
+    let source = Source { select: SELECT, of_task, at: "d.claimed_at", order: "+d.id" };
+    page::newest(conn, &source, task_id, page, Delivery::of)
 }
 
 /// The newest deliveries that fit, newest first.

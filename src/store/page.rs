@@ -1,0 +1,115 @@
+//! The newest rows about a task: a bounded page of a history that may be long.
+
+use rusqlite::{Connection, Row};
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+use crate::domain::time::iso;
+
+/// Which part of a task's history is looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The newest rows of each kind, at most so many.
+    pub limit: u32,
+    /// Nothing before this instant.
+    pub since: Option<jiff::Timestamp>,
+    /// Nothing from this instant on.
+    pub until: Option<jiff::Timestamp>,
+}
+
+impl Page {
+    /// Everything there is.
+    pub fn everything() -> Self {
+        Self { limit: u32::MAX, ..Self::default() }
+    }
+}
+
+/// A list that was cut to its newest rows, oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Newest<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// There are older ones.
+    pub has_older: bool,
+}
+
+/// Where rows about a task come from: SQL in parts, so that each list is cut in the same way.
+pub(super) struct Source<'a> {
+    /// `SELECT … FROM …`.
+    pub(super) select: &'a str,
+    /// The condition for a row of the task `?1`.
+    pub(super) of_task: &'a str,
+    /// The column with the row's instant.
+    pub(super) at: &'a str,
+    /// The column that grows with time.
+    pub(super) order: &'a str,
+}
+
+/// The newest rows of a task.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub(super) fn newest<T>(
+    conn: &Connection,
+    source: &Source<'_>,
+    task_id: &str,
+    page: &Page,
+    of: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Newest<T>, StoreError> {
+    let Source { select, of_task, at, order } = source;
+    let sql = format!("{select} WHERE {of_task} AND {at} >= ?2 AND {at} < ?3 ORDER BY {order} DESC LIMIT ?4");
+    // Instants are text that begins with a digit.
+    let since = page.since.map(iso).unwrap_or_default();
+    let until = page.until.map_or_else(|| "~".to_owned(), iso);
+    let mut rows: Vec<T> = conn
+        .prepare_cached(&sql)?
+        .query_map((task_id, since, until, i64::from(page.limit) + 1), of)?
+        .collect::<Result<_, _>>()?;
+    let has_older = rows.len() > page.limit as usize;
+    rows.truncate(page.limit as usize);
+    rows.reverse();
+    Ok(Newest { rows, has_older })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::TestDb;
+
+    #[test]
+    fn a_page_is_the_newest_rows_in_their_order() {
+        let mut db = TestDb::new();
+        let task_id = db.task("t1").id;
+        let other = db.task("t2").id;
+        for (task, second) in [(&task_id, 1), (&task_id, 2), (&other, 3), (&task_id, 4)] {
+            db.conn
+                .execute(
+                    "INSERT INTO manager_decisions (task_id, decision, reason, created_at, payload_json)
+                     VALUES (?1, 'wait', ?2, ?3, '{}')",
+                    (task, second.to_string(), format!("2026-01-01T00:00:0{second}.000Z")),
+                )
+                .unwrap();
+        }
+        let source = Source {
+            select: "SELECT reason FROM manager_decisions",
+            of_task: "task_id = ?1",
+            at: "created_at",
+            order: "id",
+        };
+        let at = |second: u32| Some(format!("2026-01-01T00:00:0{second}Z").parse().unwrap());
+        let check = |limit, since, until, expect: &[&str], has_older| {
+            let page = Page { limit, since, until };
+            let found = newest(&db.conn, &source, &task_id, &page, |row| row.get::<_, String>(0)).unwrap();
+            assert_eq!(
+                (found.rows, found.has_older),
+                (expect.iter().map(ToString::to_string).collect(), has_older)
+            );
+        };
+        check(9, None, None, &["1", "2", "4"], false);
+        check(2, None, None, &["2", "4"], true);
+        check(9, at(2), None, &["2", "4"], false);
+        check(9, None, at(4), &["1", "2"], false);
+        check(1, None, at(4), &["2"], true);
+        check(0, None, None, &[], true);
+    }
+}
