@@ -1,9 +1,10 @@
 //! `conveyor demo`: the whole loop, seen by a new user.
 
+use crate::support::model::{call, run, say};
 use crate::support::run::Run;
 use crate::support::wait::PATIENCE;
-use crate::support::{World, wait_for};
-use serde_json::Value;
+use crate::support::{Script, World, wait_for};
+use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -18,7 +19,10 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let world = World::new();
+        Self::in_world(World::new())
+    }
+
+    fn in_world(world: World) -> Self {
         let temporary = world.root().join("t");
         fs::create_dir(&temporary).unwrap();
         Self { world, temporary }
@@ -44,6 +48,13 @@ impl Place {
         let directories = [self.temporary.clone(), empty, self.world.state_root(), self.world.codex_home()];
         let files = directories.into_iter().flat_map(names).map(|path| path.display().to_string());
         files.chain(self.world.processes().into_iter().map(|process| process.command)).collect()
+    }
+
+    /// The directories of demonstrations. Codex leaves some of its own beside them.
+    fn scenes(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.temporary).unwrap().flatten();
+        let names = entries.map(|entry| entry.file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("conveyor-demo-")).collect()
     }
 
     #[track_caller]
@@ -90,11 +101,30 @@ const STEPS: [&str; 22] = [
     "supervisor_stopped",
 ];
 
+/// The same with the real Codex, which is started and stopped by commands.
+const CODEX_STEPS: [&str; 15] = [
+    "supervisor_up",
+    "pair_started",
+    "first_turn_ended",
+    "first_delivery_arrived",
+    "first_cycle",
+    "nudge_arrived",
+    "second_turn_ended",
+    "second_delivery_arrived",
+    "task_finished",
+    "work_seen",
+    "deliveries_observed",
+    "task_done",
+    "worker_stopped",
+    "manager_stopped",
+    "supervisor_stopped",
+];
+
 #[track_caller]
 fn check_whole_loop(args: &[&str], delivery: &str) {
     let place = Place::new();
     let report = place.run(args).ok().json();
-    assert_eq!((&report["ok"], &report["delivery"]), (&Value::Bool(true), &Value::from(delivery)));
+    assert_eq!((&report["ok"], &report["cast"]), (&Value::Bool(true), &Value::from(delivery)));
     let steps: Vec<&str> =
         report["steps"].as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap()).collect();
     assert_eq!(steps, STEPS);
@@ -244,4 +274,54 @@ fn a_step_that_is_not_seen_is_named_and_the_logs_stay() {
         assert!(kept.join(file).is_file(), "{file}: {stderr}");
     }
     assert_eq!(place.world.processes(), []);
+}
+
+/// What the two models do, each in its turns.
+fn haiku() -> Script {
+    let tool = |name: &str, arguments: Value| call(Some("mcp__conveyor"), name, arguments);
+    let look = || tool("cycle", json!({"task": "haiku"}));
+    let nudge = json!({"name": "demo-worker", "text": "Add the third line."});
+    let finish = json!({"task": "haiku", "reason": "haiku.txt has three lines"});
+    Script::new()
+        .on("^Write the first two lines", [run("printf 'one\\ntwo\\n' > haiku.txt"), say("Two lines.")])
+        .on("Add the third line", [run("echo three >> haiku.txt"), say("Three lines.")])
+        .once("worker_task_complete", [look(), tool("session_nudge", nudge), say("I have asked for more.")])
+        .on("worker_task_complete", [look(), tool("finish_task", finish), say("It is finished.")])
+}
+
+#[test]
+fn the_whole_loop_is_seen_with_the_real_codex() {
+    let place = Place::in_world(World::with_codex(haiku()));
+    let demo = place.run(&["--codex", "--yes", "--json"]).ok();
+    let report = demo.json();
+    assert_eq!((&report["ok"], &report["cast"]), (&Value::Bool(true), &Value::from("codex")));
+    let steps: Vec<&str> =
+        report["steps"].as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap()).collect();
+    assert_eq!(steps, CODEX_STEPS);
+    assert!(demo.stderr.contains("worker      says: Three lines."), "{}", demo.text());
+    assert_eq!(place.scenes(), [""; 0]);
+    assert_eq!(place.world.processes(), []);
+}
+
+#[test]
+fn killed_with_the_real_codex_it_leaves_nothing() {
+    for told in ["$ conveyor run", "$ conveyor pair"] {
+        let place = Place::in_world(World::with_codex(haiku()));
+        let mut demo = Running::start(place.demo(&["--codex", "--yes"]));
+        demo.up_to(told);
+        demo.child.kill().unwrap();
+        demo.child.wait().unwrap();
+        wait_for(told, PATIENCE, || {
+            (place.scenes().is_empty() && place.world.processes().is_empty()).then_some(())
+        });
+    }
+}
+
+#[test]
+fn nobody_s_tokens_are_spent_unasked() {
+    let place = Place::new();
+    let demo = place.run(&["--codex"]).exits(2);
+    assert!(demo.stderr.contains("--yes"), "{}", demo.text());
+    place.run(&["--yes"]).exits(2);
+    place.is_left_clean();
 }

@@ -5,49 +5,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Deserialize;
 
+use super::event::{Event, Ran, What};
 use super::wait::until;
-use crate::codex::rollout::{ReadError, ReadLimits, RolloutLine, RolloutReader, TurnEnd, TurnSignal};
+use crate::codex::rollout::{ReadError, ReadLimits, RolloutReader};
 use crate::domain::{Failure, Role, TurnOutcome};
-
-/// Something that happened in a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Event {
-    /// When, by the session's own clock.
-    pub(super) at: Timestamp,
-    pub(super) what: What,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum What {
-    /// It was told something.
-    Told(String),
-    /// It ran a command.
-    Ran(Ran),
-    /// Its turn ended.
-    Ended(TurnEnd),
-}
-
-/// A command that the session ran.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(super) struct Ran {
-    command: Vec<String>,
-    exit_code: i32,
-    aggregated_output: String,
-}
-
-impl Ran {
-    /// The command line, without the shell that Codex puts around it.
-    fn line(&self) -> &str {
-        self.command.last().map(String::as_str).unwrap_or_default()
-    }
-}
 
 /// Reads a rollout from its start, as far as it has been written.
 #[derive(Debug)]
 pub(super) struct Follower {
-    role: Role,
+    pub(super) role: Role,
     rollout: PathBuf,
     patience: Duration,
     offset: u64,
@@ -58,14 +25,8 @@ pub(super) struct Follower {
 impl Follower {
     /// Waits no longer than `patience` for anything.
     pub(super) fn new(role: Role, rollout: PathBuf, patience: Duration) -> Self {
-        Self {
-            role,
-            rollout,
-            patience,
-            offset: 0,
-            unread: VecDeque::new(),
-            last_seen: "its start".to_owned(),
-        }
+        let last_seen = "its start".to_owned();
+        Self { role, rollout, patience, offset: 0, unread: VecDeque::new(), last_seen }
     }
 
     /// Waits until `pick` takes an event; those before it are passed over.
@@ -86,7 +47,7 @@ impl Follower {
             }
             Ok(None)
         });
-        found.map_err(|failure| failure.hint(format!("last seen of the {role}: {}", self.last_seen)))
+        found.map_err(|failure| failure.hint(self.last_seen()))
     }
 
     /// Waits until the session is told something; gives when, and what.
@@ -100,33 +61,37 @@ impl Follower {
         })
     }
 
-    /// Waits until the session has run a command that begins so; gives its line and its output.
+    /// Waits until the session has run one of this program's commands, and it went well.
     ///
     /// # Errors
-    /// When the command failed, and as for [`Follower::wait_for`].
-    pub(super) fn ran(&mut self, command: &str) -> Result<(String, String), Failure> {
-        let ran = self.wait_for(&format!("running `{command}`"), |event| match &event.what {
-            What::Ran(ran) if ran.line().starts_with(command) => Some(ran.clone()),
+    /// As for [`Follower::wait_for`].
+    pub(super) fn ran(&mut self, command: &str) -> Result<Ran, Failure> {
+        self.wait_for(&format!("running `conveyor {command}`"), |event| match &event.what {
+            What::Ran(ran) if ran.runs(command) && !ran.failed => Some(ran.clone()),
             _ => None,
-        })?;
-        if ran.exit_code != 0 {
-            return Err(Failure::external(format!(
-                "`{}` failed: {}",
-                ran.line(),
-                ran.aggregated_output.trim()
-            )));
-        }
-        Ok((ran.line().to_owned(), ran.aggregated_output))
+        })
     }
 
-    fn next(&mut self) -> Result<Option<Event>, Failure> {
+    /// What was last seen of the session, for whoever waits in vain.
+    pub(super) fn last_seen(&self) -> String {
+        format!("last seen of the {}: {}", self.role, self.last_seen)
+    }
+
+    /// The next event, if there is one by now.
+    ///
+    /// # Errors
+    /// When the rollout cannot be read, or a turn did not complete.
+    pub(super) fn next(&mut self) -> Result<Option<Event>, Failure> {
         if self.unread.is_empty() {
             self.read()?;
         }
         let Some(event) = self.unread.pop_front() else { return Ok(None) };
         match &event.what {
             What::Told(text) => self.last_seen = format!("told {text:?}"),
-            What::Ran(ran) => self.last_seen = format!("ran `{}`, exit {}", ran.line(), ran.exit_code),
+            What::Ran(ran) => {
+                let outcome = if ran.failed { "which failed" } else { "which went well" };
+                self.last_seen = format!("`{}`, {outcome}", ran.line);
+            }
             What::Ended(end) if end.outcome == TurnOutcome::Completed => {
                 self.last_seen = "the end of a turn".to_owned();
             }
@@ -147,32 +112,13 @@ impl Follower {
             RolloutReader::open(&self.rollout, self.offset, ReadLimits::default()).map_err(failed)?;
         loop {
             let batch = reader.next_batch().map_err(failed)?;
-            self.unread.extend(batch.lines.iter().filter_map(|parsed| event(&parsed.line)));
+            self.unread.extend(batch.lines.iter().filter_map(|parsed| Event::of(&parsed.line)));
             self.offset = batch.new_offset;
             if batch.at_end {
                 return Ok(());
             }
         }
     }
-}
-
-fn event(line: &RolloutLine<'_>) -> Option<Event> {
-    let what = match TurnSignal::of(line) {
-        Some(TurnSignal::UserMessage { text, .. }) => What::Told(text),
-        Some(TurnSignal::Ended(end)) => What::Ended(end),
-        Some(_) => return None,
-        None => What::Ran(ran(line)?),
-    };
-    Some(Event { at: line.timestamp.as_deref()?.parse().ok()?, what })
-}
-
-fn ran(line: &RolloutLine<'_>) -> Option<Ran> {
-    #[derive(Deserialize)]
-    struct Completed {
-        item: Ran,
-    }
-    let completed: Completed = serde_json::from_str(&line.payload).ok()?;
-    Some(completed.item)
 }
 
 #[cfg(test)]
@@ -200,10 +146,10 @@ mod tests {
         let (mut rollout, mut follower) = session(home.path());
         rollout.begin("go").unwrap();
         assert_eq!(follower.told("a prompt").unwrap().1, "go");
-        run(&mut rollout, "ls", 1);
+        run(&mut rollout, "conveyor cycle wrong", 1);
         run(&mut rollout, "conveyor cycle demo", 0);
-        let ran = follower.ran("conveyor cycle").unwrap();
-        assert_eq!(ran, ("conveyor cycle demo".to_owned(), "said".to_owned()));
+        let ran = follower.ran("cycle").unwrap();
+        assert_eq!((ran.line.as_str(), ran.output.as_str()), ("conveyor cycle demo", "said"));
         rollout.complete("done").unwrap();
         let end = follower.wait_for("the end", |event| match &event.what {
             What::Ended(end) => end.last_agent_message.clone(),
@@ -219,11 +165,18 @@ mod tests {
         let (mut rollout, mut follower) = session(home.path());
         rollout.begin("go").unwrap();
         run(&mut rollout, "conveyor cycle demo", 1);
-        let failure = follower.ran("conveyor cycle").unwrap_err();
-        assert_eq!(failure.message, "`conveyor cycle demo` failed: said");
         rollout.fail("it is broken", serde_json::json!("other")).unwrap();
-        let failure = follower.told("more").unwrap_err();
+        let failure = follower.ran("cycle").unwrap_err();
         assert_eq!(failure.message, "a turn of the worker did not complete: it is broken");
-        assert_eq!(failure.hints, ["last seen of the worker: ran `conveyor cycle demo`, exit 1"]);
+        assert_eq!(failure.hints, ["last seen of the worker: `conveyor cycle demo`, which failed"]);
+    }
+
+    #[test]
+    fn what_does_not_come_is_named() {
+        let home = tempfile::tempdir().unwrap();
+        let (_rollout, mut follower) = session(home.path());
+        let failure = follower.told("hearing from you").unwrap_err();
+        assert_eq!(failure.message, "waited 0.02 s in vain for the worker: hearing from you");
+        assert_eq!(failure.hints, ["last seen of the worker: its start"]);
     }
 }

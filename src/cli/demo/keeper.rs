@@ -5,13 +5,14 @@
 
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::process::Child;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+use super::cast::Cast;
 use super::program;
 use super::scene::{Scene, session_name};
 use crate::cli::output;
@@ -24,15 +25,18 @@ pub(super) const KEEP: &str = "keep";
 /// How long a supervisor gets to stop by itself, and a tmux server to follow its last session.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// An app-server ends the turn that runs first.
+const STOP_DEADLINE: Duration = Duration::from_secs(20);
+
 /// Holds what a demonstration has started, and ends it.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DemoKeeperArgs {
     /// The directory of the demonstration
     #[arg(long)]
     pub(super) root: PathBuf,
-    /// Start the sessions without tmux
-    #[arg(long)]
-    pub(super) no_tmux: bool,
+    /// Who plays; scripted sessions are started here, the others by `pair`
+    #[command(flatten)]
+    pub(super) cast: Cast,
     /// The task that the sessions are about
     #[arg(long)]
     pub(super) task: String,
@@ -42,29 +46,31 @@ pub(in crate::cli) struct DemoKeeperArgs {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Report {
-    /// Everything has been started.
-    Started {
-        /// The process of the worker session.
-        worker_pid: u32,
-        /// The process of the manager session.
-        manager_pid: u32,
-    },
+    /// Everything has been started: with the processes of the scripted sessions.
+    Started(Option<Pids>),
     /// Something could not be started.
     Failed(Failure),
 }
 
+/// The processes of the scripted sessions.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Pids {
+    pub(super) worker: u32,
+    pub(super) manager: u32,
+}
+
 pub(in crate::cli) fn run(args: &DemoKeeperArgs) -> Result<u8, Failure> {
-    let scene = Scene { root: args.root.clone() };
+    let scene = Scene { root: args.root.clone(), cast: args.cast };
     let mut kept = Kept::default();
     let report = match kept.start(&scene, args) {
-        Ok((worker_pid, manager_pid)) => Report::Started { worker_pid, manager_pid },
+        Ok(pids) => Report::Started(pids),
         Err(failure) => Report::Failed(failure),
     };
     // When nobody listens any more, nothing is left to do but to clean up.
     let _ = output::print(&serde_json::json!(report).to_string());
     let mut told = String::new();
     let _ = io::stdin().read_to_string(&mut told);
-    kept.end();
+    kept.end(&scene);
     if told.trim() == KEEP { Ok(0) } else { remove(&scene) }
 }
 
@@ -73,18 +79,19 @@ pub(in crate::cli) fn run(args: &DemoKeeperArgs) -> Result<u8, Failure> {
 struct Kept {
     supervisor: Option<Child>,
     children: Vec<Child>,
-    tmux: Option<TmuxServer>,
 }
 
 impl Kept {
-    /// Gives the processes of the worker and of the manager.
-    fn start(&mut self, scene: &Scene, args: &DemoKeeperArgs) -> Result<(u32, u32), Failure> {
+    fn start(&mut self, scene: &Scene, args: &DemoKeeperArgs) -> Result<Option<Pids>, Failure> {
         scene.make()?;
         let run = ["run", "--dispatcher-id", "dispatch-demo"].map(str::to_owned);
         self.supervisor = Some(program::start_logged(scene, "supervisor", &run)?);
+        if args.cast.codex {
+            return Ok(None);
+        }
         let worker = self.start_session(scene, args, Role::Worker)?;
         let manager = self.start_session(scene, args, Role::Manager)?;
-        Ok((worker, manager))
+        Ok(Some(Pids { worker, manager }))
     }
 
     fn start_session(&mut self, scene: &Scene, args: &DemoKeeperArgs, role: Role) -> Result<u32, Failure> {
@@ -92,7 +99,7 @@ impl Kept {
         let mut session: Vec<String> =
             ["demo-session", "--role", role.as_str(), "--task", &args.task].map(str::to_owned).to_vec();
         session.extend(["--root".to_owned(), scene.root.to_string_lossy().into_owned()]);
-        if args.no_tmux {
+        if args.cast.no_tmux {
             session.push("--no-tmux".to_owned());
             let child = program::start_logged(scene, role.as_str(), &session)?;
             let pid = child.id();
@@ -106,20 +113,28 @@ impl Kept {
             unset_env: Scene::unset_environment(),
             ..SpawnOptions::new(SessionName::new(name)?, scene.work(), argv)
         };
-        let server = self.tmux.get_or_insert_with(own_server);
-        Ok(server.new_session(&options)?.pid)
+        Ok(own_server().new_session(&options)?.pid)
     }
 
-    fn end(self) {
+    fn end(self, scene: &Scene) {
         for child in self.children {
             program::end(child, Signal::KILL);
         }
-        if let Some(server) = self.tmux {
-            end_tmux(&server);
+        if scene.cast.codex {
+            end_codex(scene);
         }
+        end_tmux(&own_server());
         if let Some(supervisor) = self.supervisor {
             program::end(supervisor, Signal::TERM);
         }
+    }
+}
+
+/// Ends the app-servers of the sessions, which outlive their terminals. Those that were stopped, or
+/// never started, are refused.
+fn end_codex(scene: &Scene) {
+    for role in [Role::Worker, Role::Manager] {
+        let _ = program::run_within(scene, &["stop", &session_name(role)], Stdio::null(), STOP_DEADLINE);
     }
 }
 
@@ -131,9 +146,9 @@ fn own_server() -> TmuxServer {
 /// A server without sessions ends by itself; until then its socket answers.
 fn end_tmux(server: &TmuxServer) {
     let deadline = Instant::now() + GRACE;
-    for role in [Role::Worker, Role::Manager] {
+    for pane in server.panes().unwrap_or_default() {
         // A session whose program has ended is gone.
-        let _ = SessionName::new(session_name(role)).and_then(|session| server.kill_session(&session));
+        let _ = SessionName::new(pane.session).and_then(|session| server.kill_session(&session));
     }
     while std::os::unix::net::UnixStream::connect(server.socket()).is_ok() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));

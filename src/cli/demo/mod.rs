@@ -3,16 +3,20 @@
 //! A scripted worker and a scripted manager take the places of two Codex sessions. The supervisor,
 //! the commands, the database and, where there is one, tmux are real.
 
+mod cast;
+mod consent;
+mod event;
 mod follow;
 mod keeper;
 mod program;
 mod scene;
 mod session;
-mod setting;
 mod stage;
 mod story;
 mod timeline;
 mod wait;
+
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -20,6 +24,7 @@ use serde::Serialize;
 use super::output::Output;
 use crate::domain::{Failure, Seconds};
 use crate::tmux::TmuxServer;
+use cast::Cast;
 use scene::Scene;
 use stage::Stage;
 use timeline::{Step, Timeline};
@@ -34,15 +39,17 @@ pub(super) use session::{DemoSessionArgs, run as play_session};
 /// removed at the end, and touches nothing of yours.
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
-    /// Let the sessions poll their mailboxes instead of typing into tmux
-    #[arg(long)]
-    no_tmux: bool,
+    #[command(flatten)]
+    cast: Cast,
+    /// With --codex: do not ask first
+    #[arg(long, short = 'y', requires = "codex")]
+    yes: bool,
     /// Keep the directory: database, rollouts and logs
     #[arg(long)]
     keep: bool,
-    /// How long to wait for each step, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = Seconds::whole(20))]
-    patience: Seconds,
+    /// How long to wait for each step, in seconds [default: 20; with --codex 300]
+    #[arg(long, value_name = "SECONDS")]
+    patience: Option<Seconds>,
 }
 
 /// The task that everything is about.
@@ -50,14 +57,15 @@ const TASK: &str = "haiku";
 
 /// What to try after it.
 const NEXT: &str = "Next:
-  conveyor run --help               the supervisor
-  conveyor register-worker --help   make a running Codex session a worker
-  conveyor --help                   everything else";
+  conveyor demo --codex   the same with the real Codex; it asks first, for that spends model tokens
+  conveyor pair --help    start a worker and a manager on a task of your own
+  conveyor run --detach   supervise in the background
+  conveyor --help         everything else";
 
 /// How a demonstration went, as JSON.
 #[derive(Serialize)]
 struct Report<'a> {
-    delivery: &'static str,
+    cast: &'static str,
     elapsed_seconds: f64,
     failure: Option<&'a Failure>,
     kept: Option<&'a str>,
@@ -70,19 +78,22 @@ pub(super) fn run(args: &DemoArgs, names_database: bool, output: &mut Output) ->
     if names_database {
         return Err(Failure::usage("a demonstration makes its own database").hint("leave out --path"));
     }
-    let without_tmux = if args.no_tmux { Some("--no-tmux".to_owned()) } else { unusable_tmux() };
-    let tmux = without_tmux.is_none();
+    let unusable = if args.cast.no_tmux { Some("--no-tmux".to_owned()) } else { unusable_tmux() };
+    let cast = Cast { no_tmux: unusable.is_some(), ..args.cast };
+    if cast.codex {
+        consent::ask(args.yes)?;
+    }
     let mut timeline = Timeline::new(output.is_json());
-    timeline.say(&introduction(without_tmux.as_deref()))?;
+    timeline.say(&introduction(cast, unusable.as_deref()))?;
 
-    let stage = Stage::set(Scene::pick(), TASK, tmux, args.patience.duration())?;
+    let stage = Stage::set(Scene::pick(cast), TASK, patience(args))?;
     let root = stage.scene.root.display().to_string();
-    let played = story::play(&stage, &mut timeline, TASK, tmux).inspect_err(|_| stage.keep_screens());
+    let played = story::play(&stage, &mut timeline, TASK).inspect_err(|_| stage.keep_screens());
     let keep = args.keep || played.is_err();
     stage.close(keep)?;
 
     let report = Report {
-        delivery: if tmux { "tmux" } else { "mailbox" },
+        cast: cast.name(),
         elapsed_seconds: timeline.seconds(),
         failure: played.as_ref().err(),
         kept: keep.then_some(&root),
@@ -96,12 +107,24 @@ pub(super) fn run(args: &DemoArgs, names_database: bool, output: &mut Output) ->
     played.map(|()| 0).map_err(|failure| failure.hint(looked_at()))
 }
 
-fn introduction(without_tmux: Option<&str>) -> String {
-    let way = match without_tmux {
-        None => "Messages are typed into their tmux terminals".to_owned(),
-        Some(reason) => format!("They poll their mailboxes ({reason})"),
+/// A scripted session answers at once; a model thinks.
+fn patience(args: &DemoArgs) -> Duration {
+    let usual = Seconds::whole(if args.cast.codex { 300 } else { 20 });
+    args.patience.unwrap_or(usual).duration()
+}
+
+fn introduction(cast: Cast, unusable_tmux: Option<&str>) -> String {
+    let who = match cast.codex {
+        true => "A worker and a manager, both real Codex sessions, in a directory of their own.",
+        false => "A scripted worker and a scripted manager stand in for Codex; everything else is real.",
     };
-    format!("A scripted worker and a scripted manager stand in for Codex; everything else is real.\n{way}.\n")
+    let way = match (cast.codex, unusable_tmux) {
+        (true, None) => "Their terminals are in tmux.".to_owned(),
+        (true, Some(reason)) => format!("They have no terminals ({reason})."),
+        (false, None) => "Messages are typed into their tmux terminals.".to_owned(),
+        (false, Some(reason)) => format!("They poll their mailboxes ({reason})."),
+    };
+    format!("{who}\n{way}\n")
 }
 
 fn summary(report: &Report<'_>) -> String {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::cast::Cast;
 use crate::actors::gateway::private_dir;
 use crate::actors::paths::Paths;
 use crate::domain::{Failure, Role};
@@ -10,6 +11,7 @@ use crate::domain::{Failure, Role};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Scene {
     pub(super) root: PathBuf,
+    pub(super) cast: Cast,
 }
 
 /// Variables that would lead out of the scene.
@@ -19,9 +21,10 @@ const LEADING_OUT: [&str; 5] =
 impl Scene {
     /// A new scene, not made yet: below the temporary directory, or below `/tmp` where the paths of
     /// its sockets would get too long.
-    pub(super) fn pick() -> Self {
+    pub(super) fn pick(cast: Cast) -> Self {
         let id = uuid::Uuid::new_v4().simple().to_string();
-        let below = |directory: &Path| Self { root: directory.join(format!("conveyor-demo-{}", &id[..8])) };
+        let below =
+            |directory: &Path| Self { root: directory.join(format!("conveyor-demo-{}", &id[..8])), cast };
         let picked = below(&std::env::temp_dir());
         if picked.suits_sockets() { picked } else { below(Path::new("/tmp")) }
     }
@@ -71,14 +74,17 @@ impl Scene {
         self.root.join(format!("{of}.log"))
     }
 
-    /// The variables that keep a program in the scene.
+    /// The variables that keep a program in the scene. The real Codex needs its own home.
     pub(super) fn environment(&self) -> Vec<(String, String)> {
-        let text = |path: PathBuf| path.to_string_lossy().into_owned();
-        vec![
-            ("CONVEYOR_STATE_ROOT".to_owned(), text(self.paths().state_root)),
-            ("CONVEYOR_TMUX_SOCKET".to_owned(), text(self.tmux_socket())),
-            ("CODEX_HOME".to_owned(), text(self.codex_home())),
-        ]
+        let paths = [
+            ("CONVEYOR_STATE_ROOT", Some(self.paths().state_root)),
+            ("CONVEYOR_TMUX_SOCKET", Some(self.tmux_socket())),
+            ("CODEX_HOME", (!self.cast.codex).then(|| self.codex_home())),
+        ];
+        let text = |(name, path): (&str, Option<PathBuf>)| {
+            path.map(|path| (name.to_owned(), path.to_string_lossy().into_owned()))
+        };
+        paths.into_iter().filter_map(text).collect()
     }
 
     /// The variables that a program of the scene must not have.
@@ -96,15 +102,17 @@ pub(super) fn session_name(role: Role) -> String {
 mod tests {
     use super::*;
 
+    const CAST: Cast = Cast { codex: false, no_tmux: false };
+
     #[test]
     fn a_scene_holds_its_own_sockets() {
         let check = |root: &str, suits: bool| {
-            assert_eq!(Scene { root: root.into() }.suits_sockets(), suits, "{root}");
+            assert_eq!(Scene { root: root.into(), cast: CAST }.suits_sockets(), suits, "{root}");
         };
         check("/tmp/conveyor-demo-12345678", true);
         check(&format!("/var/{}/conveyor-demo-12345678", "x".repeat(80)), false);
         check("relative/conveyor-demo-12345678", false);
-        assert_ne!(Scene::pick(), Scene::pick());
-        assert!(Scene::pick().suits_sockets());
+        assert_ne!(Scene::pick(CAST), Scene::pick(CAST));
+        assert!(Scene::pick(CAST).suits_sockets());
     }
 }

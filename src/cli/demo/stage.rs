@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::keeper::{KEEP, Report};
+use super::cast::Cast;
+use super::keeper::{KEEP, Pids, Report};
 use super::program;
 use super::scene::{Scene, session_name};
 use crate::domain::{Failure, Role};
@@ -15,14 +16,14 @@ use crate::tmux::{SessionName, TmuxServer};
 /// What has been started, and how to end it.
 pub(super) struct Stage {
     pub(super) scene: Scene,
+    pub(super) cast: Cast,
     /// How long anything may take.
     pub(super) patience: Duration,
     keeper: Child,
     /// The keeper ends everything when the last copy of this is closed. Each command has one as its
     /// standard input, so that nothing is taken away under a command that is still running.
     hold: PipeWriter,
-    worker_pid: u32,
-    manager_pid: u32,
+    pids: Option<Pids>,
 }
 
 impl Stage {
@@ -30,15 +31,13 @@ impl Stage {
     ///
     /// # Errors
     /// When something does not start; nothing is left then.
-    pub(super) fn set(scene: Scene, task: &str, tmux: bool, patience: Duration) -> Result<Self, Failure> {
+    pub(super) fn set(scene: Scene, task: &str, patience: Duration) -> Result<Self, Failure> {
         let failed =
             |error: std::io::Error| Failure::external(format!("failed to talk to the keeper: {error}"));
         let (input, hold) = std::io::pipe().map_err(failed)?;
         let root = scene.root.to_string_lossy().into_owned();
         let mut args = ["demo-keeper", "--task", task, "--root", &root].map(str::to_owned).to_vec();
-        if !tmux {
-            args.push("--no-tmux".to_owned());
-        }
+        args.extend(scene.cast.flags());
         let mut keeper = program::start_keeper(&scene, &args, input.into())?;
         let mut report = String::new();
         if let Some(stdout) = keeper.stdout.take() {
@@ -48,9 +47,7 @@ impl Stage {
             Report::Failed(Failure::internal("the keeper of the demonstration said nothing"))
         });
         match report {
-            Report::Started { worker_pid, manager_pid } => {
-                Ok(Self { scene, patience, keeper, hold, worker_pid, manager_pid })
-            }
+            Report::Started(pids) => Ok(Self { cast: scene.cast, scene, patience, keeper, hold, pids }),
             Report::Failed(failure) => {
                 drop(hold);
                 // It cleans up, and says itself what it cannot.
@@ -60,12 +57,16 @@ impl Stage {
         }
     }
 
-    /// The process of a session.
-    pub(super) fn pid(&self, role: Role) -> u32 {
-        match role {
-            Role::Worker => self.worker_pid,
-            Role::Manager => self.manager_pid,
-        }
+    /// The process of a scripted session.
+    ///
+    /// # Errors
+    /// When none were started.
+    pub(super) fn pid(&self, role: Role) -> Result<u32, Failure> {
+        let pids = self.pids.ok_or_else(|| Failure::internal("no scripted sessions were started"))?;
+        Ok(match role {
+            Role::Worker => pids.worker,
+            Role::Manager => pids.manager,
+        })
     }
 
     /// Runs a real command in the scene and gives its answer.

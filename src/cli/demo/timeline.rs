@@ -80,14 +80,22 @@ impl Timeline {
         }
     }
 
+    /// Something happened that is no step.
+    ///
+    /// # Errors
+    /// When it cannot be printed.
+    pub(super) fn note(&self, who: Who, text: &str) -> Result<(), Failure> {
+        self.say(&line(self.seconds(), who, text))
+    }
+
     /// A step has been seen.
     ///
     /// # Errors
     /// When it cannot be printed.
     pub(super) fn step(&mut self, step: &'static str, who: Who, text: String) -> Result<(), Failure> {
-        let seen = Step { at_seconds: self.seconds(), step, who, text };
-        self.say(&line(&seen))?;
-        self.steps.push(seen);
+        let at_seconds = self.seconds();
+        self.say(&line(at_seconds, who, &text))?;
+        self.steps.push(Step { at_seconds, step, who, text });
         Ok(())
     }
 
@@ -104,14 +112,10 @@ impl Timeline {
 /// Further lines of a text stand under its first.
 const TEXT_INDENT: &str = "\n                       ";
 
-fn line(step: &Step) -> String {
-    let (style, dim) = (step.who.style(), Style::new().dimmed());
-    format!(
-        "{dim}{:7.2} s{dim:#}  {style}{:<10}{style:#}  {}",
-        step.at_seconds,
-        step.who.name(),
-        step.text.replace('\n', TEXT_INDENT)
-    )
+fn line(at_seconds: f64, who: Who, text: &str) -> String {
+    let (style, dim) = (who.style(), Style::new().dimmed());
+    let (name, text) = (who.name(), text.replace('\n', TEXT_INDENT));
+    format!("{dim}{at_seconds:7.2} s{dim:#}  {style}{name:<10}{style:#}  {text}")
 }
 
 #[cfg(test)]
@@ -121,7 +125,7 @@ mod tests {
     #[test]
     fn lines_are_aligned() {
         let check = |at_seconds: f64, who: Who, text: &str, expect: &str| {
-            let line = line(&Step { at_seconds, step: "s", who, text: text.into() });
+            let line = line(at_seconds, who, text);
             assert_eq!(anstream::adapter::strip_str(&line).to_string(), expect);
         };
         check(0.0, Who::You, "begin", "   0.00 s  you         begin");

@@ -11,6 +11,7 @@ use std::process::Output;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::cast::Cast;
 use super::program;
 use super::scene::{Scene, session_name};
 use crate::codex::rollout::{RanCommand, RolloutWriter};
@@ -35,7 +36,8 @@ pub(in crate::cli) struct DemoSessionArgs {
 }
 
 pub(in crate::cli) fn run(args: &DemoSessionArgs) -> Result<u8, Failure> {
-    let scene = Scene { root: args.root.clone() };
+    let cast = Cast { codex: false, no_tmux: args.no_tmux };
+    let scene = Scene { root: args.root.clone(), cast };
     let played = play(args, &scene);
     if let (Err(failure), false) = (&played, args.no_tmux) {
         // The terminal that shows it goes with this process.

@@ -3,13 +3,13 @@
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-use super::follow::Follower;
-use super::program;
-use super::scene::session_name;
-use super::stage::Stage;
-use super::timeline::{Timeline, Who};
-use super::wait::until;
 use crate::actors::lock;
+use crate::cli::demo::follow::Follower;
+use crate::cli::demo::program;
+use crate::cli::demo::scene::session_name;
+use crate::cli::demo::stage::Stage;
+use crate::cli::demo::timeline::{Timeline, Who};
+use crate::cli::demo::wait::until;
 use crate::codex::alive::is_alive;
 use crate::codex::discover::{session_of, system_processes};
 use crate::domain::{Failure, Role};
@@ -31,13 +31,8 @@ pub(super) fn supervisor(stage: &Stage, timeline: &mut Timeline) -> Result<(), F
 ///
 /// # Errors
 /// When the session does not start or cannot be registered.
-pub(super) fn register(
-    stage: &Stage,
-    timeline: &mut Timeline,
-    role: Role,
-    tmux: bool,
-) -> Result<Follower, Failure> {
-    let pid = stage.pid(role);
+pub(super) fn register(stage: &Stage, timeline: &mut Timeline, role: Role) -> Result<Follower, Failure> {
+    let pid = stage.pid(role)?;
     until(&format!("the {role} session to start"), stage.patience, || {
         if !is_alive(pid.into()) {
             let said = std::fs::read_to_string(stage.scene.log(role.as_str())).unwrap_or_default();
@@ -51,7 +46,7 @@ pub(super) fn register(
     };
     let (name, pid) = (session_name(role), pid.to_string());
     let mut args = vec![command, "--name", &name, "--pid", &pid];
-    if tmux {
+    if !stage.cast.no_tmux {
         args.extend(["--tmux-session", &name]);
     }
     let registered = stage.conveyor(&args)?;
