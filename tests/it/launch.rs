@@ -2,6 +2,7 @@
 
 use crate::support::codex::rollouts;
 use crate::support::model::say;
+use crate::support::processes::Process;
 use crate::support::run::Run;
 use crate::support::wait::PATIENCE;
 use crate::support::{Script, World, wait_for};
@@ -200,7 +201,7 @@ fn a_session_is_gone_on_with() {
 fn end(world: &World, name: &str) {
     world.tmux(&["kill-session", "-t", &format!("=codex-{name}")], "").ok();
     let pid = value(world, &format!("SELECT pid FROM sessions WHERE name = '{name}'"));
-    let of_session = |process: &crate::support::processes::Process| process.pid.to_string() == pid;
+    let of_session = |process: &Process| process.pid.to_string() == pid;
     wait_for("its end", PATIENCE, || {
         let running: Vec<_> = world.processes().into_iter().filter(of_session).collect();
         running.iter().for_each(|process| process.signal(rustix::process::Signal::TERM));
@@ -328,6 +329,59 @@ fn without_codex_or_tmux_it_is_said_what_is_missing() {
     assert!(run.stderr.contains("codex is not on the PATH"), "{}", run.text());
     let run = start(&world, &directory, &["start-worker", "--name", "w1", "--cwd", "nowhere"]).exits(1);
     assert!(run.stderr.contains("nowhere does not exist"), "{}", run.text());
+    stand_in(&world, "exec cat");
+    let mut command = world.command(env!("CARGO_BIN_EXE_conveyor"));
+    command.env("CONVEYOR_TMUX", "/nonexistent/tmux").args(["start-worker", "--name", "w1"]);
+    let run = Run::of(&mut command, "").exits(1);
+    assert!(run.stderr.contains("--no-tmux"), "{}", run.text());
+}
+
+#[test]
+fn a_refused_model_leaves_nothing() {
+    let world = World::with_codex(Script::new());
+    let directory = world.work_dir("w");
+    let args = ["start-worker", "--name", "w1", "--model-provider", "nobody"];
+    let run = start(&world, &directory, &args).exits(1);
+    assert!(run.stderr.contains("nobody"), "{}", run.text());
+    nothing_is_left(&world);
+}
+
+#[test]
+fn of_two_that_want_one_name_one_gets_it() {
+    let world = World::with_codex(Script::new());
+    let directory = world.work_dir("w");
+    let statuses = thread::scope(|scope| {
+        let starts = ["a", "b"]
+            .map(|_| scope.spawn(|| start(&world, &directory, &["start-worker", "--name", "w1"]).status));
+        starts.map(|start| start.join().unwrap())
+    });
+    assert_eq!(statuses.iter().filter(|status| **status == Some(0)).count(), 1, "{statuses:?}");
+    assert_eq!(value(&world, "SELECT count(*) FROM sessions"), "1");
+    let servers =
+        || world.processes().iter().filter(|process| process.command.contains("app-server --listen")).count();
+    wait_for("the end of the other server", PATIENCE, || (servers() == 1).then_some(()));
+    let pid = value(&world, "SELECT app_server_pid FROM session_links");
+    assert!(world.processes().iter().any(|process| process.pid.to_string() == pid));
+}
+
+#[test]
+fn a_start_that_is_interrupted_takes_everything_back() {
+    let world = World::new();
+    let directory = world.work_dir("w");
+    stand_in(&world, "[ $# -gt 1 ] && exec cat");
+    let mut command = world.command(env!("CARGO_BIN_EXE_conveyor"));
+    command.current_dir(&directory).args(["start-worker", "--name", "w1"]).args(LONG);
+    thread::scope(|scope| {
+        let run = scope.spawn(|| Run::of(&mut command, ""));
+        let pane = || world.tmux(&["list-panes", "-a", "-F", "#{pane_id}"], "").stdout;
+        wait_for("the terminal", PATIENCE, || pane().contains('%').then_some(()));
+        let is_ours = |process: &Process| process.command.contains("start-worker");
+        let ours = world.processes().into_iter().find(is_ours).unwrap();
+        ours.signal(rustix::process::Signal::INT);
+        let run = run.join().unwrap().exits(1);
+        assert!(run.stderr.contains("interrupted"), "{}", run.text());
+    });
+    nothing_is_left(&world);
 }
 
 #[test]

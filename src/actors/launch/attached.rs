@@ -45,7 +45,7 @@ async fn server(plan: &Plan, socket: PathBuf) -> Result<(AppServer, u32), Failur
     let start = ServerStart {
         program: plan.program.clone(),
         socket,
-        log: plan.paths.logs().join(format!("app-server-{}.log", plan.name)),
+        log: plan.paths.logs().join(log_name(&plan.name)),
         cwd: plan.cwd.clone(),
         env: environment::changes(&plan.variables),
     };
@@ -53,6 +53,12 @@ async fn server(plan: &Plan, socket: PathBuf) -> Result<(AppServer, u32), Failur
     // The connection ends when nobody takes what the server says on it.
     actix::spawn(async move { while events.recv().await.is_some() {} });
     Ok((client, pid))
+}
+
+/// A session may be called what no file can be.
+fn log_name(session: &str) -> String {
+    let plain = |c: char| if c.is_alphanumeric() || c == '-' || c == '_' { c } else { '_' };
+    format!("app-server-{}.log", session.chars().map(plain).collect::<String>())
 }
 
 async fn thread(plan: &Plan, client: &AppServer) -> Result<Thread, Failure> {

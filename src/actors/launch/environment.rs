@@ -12,9 +12,11 @@ use crate::codex::launch::launcher_variables;
 pub(super) fn variables(paths: &Paths, tmux_socket: Option<&Path>) -> Vec<(String, String)> {
     let mut variables = vec![("CONVEYOR_STATE_ROOT", paths.state_root.clone().into_os_string())];
     let tmux_socket = tmux_socket.map(|socket| ("CONVEYOR_TMUX_SOCKET", socket.into()));
-    let codex_home = env::var_os("CODEX_HOME").map(|home| ("CODEX_HOME", home));
+    // The session works in another directory: a relative path would be another one there.
+    let codex_home = env::var_os("CODEX_HOME").filter(|home| !home.is_empty());
+    let codex_home = codex_home.and_then(|home| std::path::absolute(home).ok());
     variables.extend(tmux_socket);
-    variables.extend(codex_home.filter(|(_, home)| !home.is_empty()));
+    variables.extend(codex_home.map(|home| ("CODEX_HOME", home.into_os_string())));
     let program = env::current_exe().ok();
     let path = env::var_os("PATH").unwrap_or_default();
     variables.push(("PATH", with_directory_of(program.as_deref(), path)));

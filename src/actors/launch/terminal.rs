@@ -68,10 +68,14 @@ struct Asking {
 /// Refuses a name that is taken, before anything is started.
 pub(super) async fn refuse_taken(server: &TmuxServer, session: &SessionName) -> Result<(), Failure> {
     let (server, name) = (server.clone(), session.clone());
-    if blocking(move || server.has_session(&name)).await?? {
-        return Err(TmuxError::SessionExists { name: session.to_string() }.into());
+    match blocking(move || server.has_session(&name)).await? {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(TmuxError::SessionExists { name: session.to_string() }.into()),
+        Err(error @ TmuxError::NoProgram { .. }) => {
+            Err(Failure::from(error).hint("or start the session without a terminal: --no-tmux"))
+        }
+        Err(error) => Err(error.into()),
     }
-    Ok(())
 }
 
 /// Ends a session and what runs in it. One that is gone is as good as ended.
