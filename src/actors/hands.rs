@@ -44,8 +44,9 @@ impl Hands {
     pub(super) fn pane(&self, linked: &LinkedSession) -> Result<(Terminal, Target), Failure> {
         let session = &linked.session;
         let Some(tmux_session) = &session.tmux_session else {
-            return Err(Failure::refused(format!("session {} has no tmux session", session.name))
-                .hint("it is reached through its mailbox: `conveyor session-inbox`"));
+            return Err(Failure::refused(format!("session {} has no tmux session", session.name)).hint(
+                format!("it is reached through its mailbox: `conveyor session-inbox {}`", session.name),
+            ));
         };
         let target = Target::stored(tmux_session, session.tmux_pane_id.as_deref()).map_err(Failure::from)?;
         Ok((self.terminal(linked), target))

@@ -63,7 +63,8 @@ pub fn take(path: &Path, holder: &Holder) -> Result<Taken, Failure> {
     match try_lock_patiently(&file) {
         Ok(()) => {
             file.set_len(0).and_then(|()| file.rewind()).map_err(failed)?;
-            file.write_all(serde_json::json!(holder).to_string().as_bytes()).map_err(failed)?;
+            let text = serde_json::to_vec(holder).map_err(|error| failed(error.into()))?;
+            file.write_all(&text).map_err(failed)?;
             Ok(Taken::Ours(SupervisorLock(file)))
         }
         Err(TryLockError::WouldBlock) => Ok(Taken::Theirs(read(&mut file))),

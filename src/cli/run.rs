@@ -12,10 +12,11 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::output::{self, Output};
+use crate::actors::Caller;
 use crate::actors::lock::{self, Holder, Taken};
 use crate::actors::paths::Paths;
 use crate::actors::runtime::{Mode, Runtime};
-use crate::actors::wire;
+use crate::actors::wire::{self, Answer, Envelope};
 use crate::domain::Failure;
 use crate::domain::time::now_iso;
 
@@ -118,7 +119,7 @@ pub(super) struct Up {
 /// # Errors
 /// When it does not come up, with what it said.
 pub(super) fn ensure(paths: &Paths, dispatcher_id: &str) -> Result<Up, Failure> {
-    if let Some(holder) = lock::holder(&paths.lock()) {
+    if let Some(holder) = living(paths) {
         return Ok(Up { holder, started: false });
     }
     let mut child = spawn(paths, dispatcher_id)
@@ -135,6 +136,37 @@ pub(super) fn ensure(paths: &Paths, dispatcher_id: &str) -> Result<Up, Failure> 
         Some(holder) => Ok(Up { started: holder.pid == child.id(), holder }),
         None => Err(did_not_come_up(child, paths)),
     }
+}
+
+/// The supervisor that holds the lock and answers. One that was just killed holds the lock for some
+/// milliseconds more, and one that has just begun does not answer yet.
+fn living(paths: &Paths) -> Option<Holder> {
+    let mut living = None;
+    wait_until(|| {
+        let holder = lock::holder(&paths.lock());
+        let gone = holder.is_none();
+        living = holder.filter(|_| answers(paths));
+        living.is_some() || gone
+    });
+    living
+}
+
+/// Whether the supervisor answers at all: a call of no known protocol is turned away.
+fn answers(paths: &Paths) -> bool {
+    let ask = || -> std::io::Result<Answer> {
+        let mut socket = UnixStream::connect(paths.socket())?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        let envelope = Envelope {
+            protocol: 0,
+            version: wire::VERSION.to_owned(),
+            database: paths.database.clone(),
+            caller: Caller::default(),
+            request: serde_json::Value::Null,
+        };
+        wire::send_blocking(&mut socket, &envelope)?;
+        wire::receive_blocking(&mut socket)
+    };
+    ask().is_ok()
 }
 
 fn spawn(paths: &Paths, dispatcher_id: &str) -> std::io::Result<Child> {

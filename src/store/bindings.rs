@@ -160,6 +160,17 @@ pub fn bind(conn: &Connection, new: &Bind) -> Result<BoundTask, StoreError> {
     }
     let worker = bindable(conn, &new.worker, Role::Worker)?;
     let manager = bindable(conn, &new.manager, Role::Manager)?;
+    if worker.codex_session_id.is_some() && worker.codex_session_id == manager.codex_session_id {
+        return Err(Failure::refused(format!(
+            "{} and {} are the same Codex session",
+            worker.name, manager.name
+        ))
+        .hint(format!(
+            "register another one as the manager: `conveyor register-manager --name {} …`",
+            manager.name
+        ))
+        .into());
+    }
     refuse_bound(conn, "task", &task.name, "task_id", &task.id)?;
     refuse_bound(conn, "worker", &worker.name, "worker_session_id", &worker.id)?;
     refuse_bound(conn, "manager", &manager.name, "manager_session_id", &manager.id)?;

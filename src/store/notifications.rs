@@ -193,8 +193,11 @@ pub fn consume_in_cycle(
     manager_session_id: &str,
     cycle_id: i64,
 ) -> Result<usize, StoreError> {
+    // A manager may look before the push that woke it is recorded as delivered.
     let sql = format!(
-        "UPDATE routed_notifications AS n SET consumed_at = ?2, consumed_manager_cycle_id = ?3 WHERE {IN_INBOX}
+        "UPDATE routed_notifications AS n SET consumed_at = ?2, consumed_manager_cycle_id = ?3
+         WHERE ({IN_INBOX}) OR (n.target_session_id = ?1 AND n.consumed_at IS NULL AND n.state = 'pending'
+             AND n.side_effect_started = 1)
          RETURNING id"
     );
     let taken: Vec<i64> = conn
@@ -440,6 +443,26 @@ mod tests {
             assert_eq!(db.texts("SELECT state FROM deliveries"), ["observed"]);
             assert_eq!(db.jsons("SELECT receipt_json FROM deliveries"), [receipt]);
         }
+    }
+
+    #[test]
+    fn a_cycle_takes_the_push_that_woke_its_manager_before_that_is_recorded() {
+        let mut db = TestDb::new();
+        let pair = db.pair("one");
+        let (begun, waiting) = (db.deliver(&pair, "begun"), db.deliver(&pair, "waiting"));
+        let push =
+            "UPDATE routed_notifications SET state = 'pending', side_effect_started = ?2 WHERE id = ?1";
+        db.conn.execute(push, (begun, true)).unwrap();
+        db.conn.execute(push, (waiting, false)).unwrap();
+        db.conn
+            .execute(
+                "INSERT INTO manager_cycles (id, task_id, started_at, state) VALUES (1, ?1, 'now', 'started')",
+                [&pair.task.id],
+            )
+            .unwrap();
+        assert_eq!(consume_in_cycle(&db.conn, &pair.worker.id, 1).unwrap(), 1);
+        let taken = "SELECT id FROM routed_notifications WHERE consumed_at IS NOT NULL";
+        assert_eq!(db.number(taken), begun);
     }
 
     #[test]

@@ -92,7 +92,7 @@ pub fn get(conn: &Connection, reference: &str) -> Result<Session, StoreError> {
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     Err(Failure::unknown_name("session", reference, &names)
-        .hint("see what is registered: `conveyor sessions`")
+        .hint("see what is registered: `conveyor sessions --state all`")
         .into())
 }
 

@@ -27,13 +27,22 @@ pub struct NewFact<'a> {
 
 /// Records the end of a turn. `false` when it was known already, and nothing changed.
 ///
+/// Where one thread is registered under two names, the fact belongs to the one that is a bound
+/// worker: read first under the other, it would be told to nobody.
+///
 /// # Errors
 /// Whatever SQLite answers.
 pub fn record(conn: &Connection, fact: &NewFact<'_>) -> Result<bool, StoreError> {
     let inserted = conn
         .prepare_cached(
             "INSERT INTO turn_facts (session_id, thread_id, turn_key, outcome, event_id, error_json, recorded_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (thread_id, turn_key) DO NOTHING",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (thread_id, turn_key) DO UPDATE SET session_id = excluded.session_id, event_id = excluded.event_id
+             WHERE routed_at IS NULL AND turn_facts.session_id <> excluded.session_id
+               AND EXISTS (SELECT 1 FROM bindings b
+                           WHERE b.worker_session_id = excluded.session_id AND b.state IN ('active', 'ending'))
+               AND NOT EXISTS (SELECT 1 FROM bindings b
+                               WHERE b.worker_session_id = turn_facts.session_id AND b.state IN ('active', 'ending'))",
         )?
         .execute((
             fact.session_id,

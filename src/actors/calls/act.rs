@@ -95,7 +95,7 @@ impl SessionNudgeArgs {
                         error.unwrap_or("no reason is known")
                     ),
                 )
-                .hint("see the ways into it: `conveyor sessions`; nothing was typed, so it can be repeated"),
+                .hint("see the ways into it: `conveyor sessions --state all`; nothing was typed, so it can be repeated"),
             )),
         }
     }

@@ -20,7 +20,8 @@ pub(super) const MAX_TIMEOUT_SECONDS: i64 = 3600;
 
 /// Start Codex in a new tmux session and register it as a worker
 ///
-/// The session is codex-NAME. Nothing is left behind when it cannot be started.
+/// The session is codex-NAME. When it cannot be started nothing is left behind, except for a terminal
+/// in which a program still runs.
 #[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
 pub struct StartWorkerArgs {
     /// The name to register it under

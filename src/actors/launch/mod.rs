@@ -23,6 +23,8 @@ mod undo;
 use std::fmt::Display;
 use std::path::PathBuf;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use crate::codex::app_server::AppServer;
 use crate::codex::version;
 use crate::domain::{Failure, Recipe};
@@ -82,15 +84,33 @@ async fn start(plan: &Plan, begun: &mut Begun) -> Result<Started, Failure> {
     }
 }
 
-/// Sees a start to its end. When the person who waits presses Ctrl-C it is not cut off, but told to
-/// end at its next step: only so is it known what there is to take back.
+/// Sees a start to its end. When the person who waits presses Ctrl-C, closes the terminal or ends the
+/// command it is not cut off, but told to end at its next step: only so is it known what there is to
+/// take back.
 async fn unless_interrupted<T>(plan: &Plan, start: impl Future<Output = T>) -> T {
     let mut start = std::pin::pin!(start);
+    let mut told_to_end = std::pin::pin!(told_to_end());
     loop {
         tokio::select! {
             started = &mut start => return started,
-            Ok(()) = tokio::signal::ctrl_c(), if !plan.is_interrupted() => plan.interrupt(),
+            () = &mut told_to_end, if !plan.is_interrupted() => plan.interrupt(),
         }
+    }
+}
+
+/// Ends at the first signal that asks the process to end.
+async fn told_to_end() {
+    let heard = |kind| async move {
+        match signal(kind) {
+            Ok(mut stream) => drop(stream.recv().await),
+            // Without a handler the signal ends the process as it always did.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = heard(SignalKind::interrupt()) => {}
+        () = heard(SignalKind::terminate()) => {}
+        () = heard(SignalKind::hangup()) => {}
     }
 }
 

@@ -66,15 +66,17 @@ impl TmuxTransport {
             return not_ready(format!("nobody works behind tmux session {} ({class})", self.session), false);
         }
         if let Some(draft) = composer_text(&view.text).filter(|draft| !draft.trim().is_empty()) {
-            let whose =
-                if OriginHeader::begins(&draft) { "an earlier message of conveyor" } else { "a draft" };
-            return not_ready(
-                format!(
-                    "{whose} stands typed but not submitted in the composer of tmux session {}",
-                    self.session
-                ),
-                true,
-            );
+            let ours = OriginHeader::begins(&draft);
+            if !ours || !self.submit_leftover(&view, &draft).await {
+                let whose = if ours { "an earlier message of conveyor" } else { "a draft" };
+                return not_ready(
+                    format!(
+                        "{whose} stands typed but not submitted in the composer of tmux session {}",
+                        self.session
+                    ),
+                    true,
+                );
+            }
         }
         if class.blocks_paste() {
             return not_ready(
@@ -83,6 +85,21 @@ impl TmuxTransport {
             );
         }
         Ok(())
+    }
+
+    /// Submits a message of ours that somebody typed and died before pressing Enter. That it is
+    /// complete and still stands there is the evidence; its own receipt settles it.
+    async fn submit_leftover(&self, view: &PaneView, draft: &str) -> bool {
+        let header = draft.lines().next().unwrap_or_default().to_owned();
+        for _ in 0..MAX_ENTERS {
+            if self.terminal.press(Target::Pane(view.pane.id), KeyName::enter()).await.is_err() {
+                return false;
+            }
+            if self.has_left_the_composer(&header).await {
+                return true;
+            }
+        }
+        false
     }
 
     async fn type_in(&self, letter: &Letter) -> Sending {
