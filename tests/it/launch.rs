@@ -123,9 +123,15 @@ fn a_rollout_that_comes_later_is_found() {
 
 #[test]
 fn sessions_that_start_together_in_one_directory_are_told_apart() {
-    let world = World::with_codex(Script::new().on("Task (?<name>[a-d])", [say("{name} done")]));
+    let world = World::with_codex(Script::new().on("Task (?<name>[a-e])", [say("{name} done")]));
     let directory = world.work_dir("shared");
-    let starts = [("a", "private-server"), ("b", "private-server"), ("c", "embedded"), ("d", "embedded")];
+    let starts = [
+        ("a", "private-server"),
+        ("b", "private-server"),
+        ("c", "embedded"),
+        ("d", "embedded"),
+        ("e", "open-files"),
+    ];
     let started = thread::scope(|scope| {
         let threads = starts.map(|(name, recipe)| {
             let (world, directory, task) = (&world, &directory, format!("Task {name}"));
@@ -152,7 +158,9 @@ fn a_manager_is_told_how_to_supervise() {
     let started = start(&world, &directory, &args).ok().json();
     rollout_has(&started, "task_complete");
     let request = &world.model().requests()[0];
-    for words in ["Goal: Ship it", "`conveyor cycle t1`", "worker session w1"] {
+    // Found also by a login shell, whose PATH is another.
+    let cycle = format!("`{} cycle t1`", env!("CARGO_BIN_EXE_conveyor"));
+    for words in ["Goal: Ship it", "worker session w1", &cycle] {
         assert!(request.user.contains(words), "{}", request.user);
     }
     assert_eq!(value(&world, "SELECT mcp FROM session_links"), "1");

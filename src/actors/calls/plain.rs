@@ -11,7 +11,7 @@ use super::start::MAX_TIMEOUT_SECONDS;
 use super::{Call, Place, ToolKind};
 use crate::actors::blocking::blocking;
 use crate::actors::gateway::private_dir;
-use crate::actors::launch::{CodexArgs, PlainSession, Plan, Wish, open, program_line};
+use crate::actors::launch::{CodexArgs, PlainSession, Plan, Wish, open, program_for_session, program_line};
 use crate::actors::{Caller, Hub};
 use crate::codex::launch::has_prompt;
 use crate::codex::policy::{ApprovalPolicy, SandboxMode};
@@ -106,7 +106,7 @@ impl Call for StartArgs {
         };
         let plan = Plan::resolve(wish, &hub.paths, caller).await?;
         let told = !self.no_start_prompt && !has_prompt(&self.args);
-        let prompt = told.then(|| prompts::plain(&program, &self.session));
+        let prompt = told.then(|| prompts::plain(&program_for_session(hub, caller), &self.session));
         let plan = plan.with_prompt(prompt.clone());
         let opened = open(&plan).await?;
         let path = hub.paths.state_root.join("artifacts/start-prompts").join(format!("{}.md", self.session));

@@ -1,7 +1,7 @@
 //! What a started session inherits, and what it does not.
 
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::Path;
 
 use crate::actors::paths::Paths;
@@ -17,25 +17,10 @@ pub(super) fn variables(paths: &Paths, tmux_socket: Option<&Path>) -> Vec<(Strin
     let codex_home = codex_home.and_then(|home| std::path::absolute(home).ok());
     variables.extend(tmux_socket);
     variables.extend(codex_home.map(|home| ("CODEX_HOME", home.into_os_string())));
-    let program = env::current_exe().ok();
-    let path = env::var_os("PATH").unwrap_or_default();
-    variables.push(("PATH", with_directory_of(program.as_deref(), path)));
+    variables.extend(env::var_os("PATH").map(|path| ("PATH", path)));
     // tmux and Codex's configuration take only text.
     let text = |(name, value): (&str, OsString)| Some((name.to_owned(), value.into_string().ok()?));
     variables.into_iter().filter_map(text).collect()
-}
-
-/// `path`, in which `program` is found by its name.
-fn with_directory_of(program: Option<&Path>, path: OsString) -> OsString {
-    let Some((directory, name)) = program.and_then(|program| Some((program.parent()?, program.file_name()?)))
-    else {
-        return path;
-    };
-    let is_found = |path: &OsStr| env::split_paths(path).any(|directory| directory.join(name).is_file());
-    if is_found(&path) {
-        return path;
-    }
-    env::join_paths(env::split_paths(&path).chain([directory.to_owned()])).unwrap_or(path)
 }
 
 /// The same as changes to the environment of this process, for a child of it: what tells where this
@@ -49,22 +34,6 @@ pub(super) fn changes(variables: &[(String, String)]) -> Vec<(OsString, Option<O
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_session_finds_this_program() {
-        let root = tempfile::tempdir().unwrap();
-        let program = root.path().join("bin/conveyor");
-        std::fs::create_dir(root.path().join("bin")).unwrap();
-        std::fs::write(&program, "").unwrap();
-        let bin = root.path().join("bin");
-        let check = |path: &[&Path], expect: &[&Path]| {
-            let path = with_directory_of(Some(&program), env::join_paths(path).unwrap());
-            assert_eq!(env::split_paths(&path).collect::<Vec<_>>(), expect);
-        };
-        check(&[Path::new("/a"), &bin], &[Path::new("/a"), &bin]);
-        check(&[Path::new("/a")], &[Path::new("/a"), &bin]);
-        assert_eq!(with_directory_of(None, "/a".into()), "/a");
-    }
 
     #[test]
     fn a_session_is_told_which_state_and_which_tmux_to_use() {

@@ -13,8 +13,11 @@ const SERVER_NAME: &str = "conveyor";
 /// How long Codex waits for the server to start, in seconds.
 const STARTUP_SECONDS: u32 = 30;
 
-/// How long Codex waits for one tool, in seconds. Longer than an inbox is waited for.
+/// How long Codex waits for one tool, in seconds.
 const TOOL_SECONDS: u32 = 600;
+
+/// How long the server lets a tool wait for something to happen, so that it still answers in time.
+const WAIT_SECONDS: u32 = TOOL_SECONDS - 30;
 
 /// Adds the MCP server to the configuration of a session, beside what the user put there.
 ///
@@ -29,7 +32,7 @@ pub(super) fn attach(
     database: Option<&Path>,
     variables: &[(String, String)],
 ) -> Result<(), Failure> {
-    let mut args = vec!["mcp".to_owned()];
+    let mut args = vec!["mcp".to_owned(), "--max-wait-seconds".to_owned(), WAIT_SECONDS.to_string()];
     if let Some(database) = database {
         args.extend(["--path".to_owned(), database.to_string_lossy().into_owned()]);
     }
@@ -60,7 +63,7 @@ mod tests {
         attach(config, Path::new("/bin/conveyor"), Some(Path::new("/db")), &variables).unwrap();
         let expect = json!({
             "command": "/bin/conveyor",
-            "args": ["mcp", "--path", "/db"],
+            "args": ["mcp", "--max-wait-seconds", "570", "--path", "/db"],
             "env": {"CONVEYOR_STATE_ROOT": "/state"},
             "startup_timeout_sec": 30,
             "tool_timeout_sec": 600,

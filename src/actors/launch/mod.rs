@@ -33,7 +33,7 @@ pub use args::CodexArgs;
 pub use plain::{PlainSession, open};
 pub use plan::{Plan, Wish};
 pub use register::Launched;
-pub use sides::{Manager, Worker, program_line};
+pub use sides::{Manager, Worker, program_for_session, program_line};
 
 use terminal::{Awaited, Terminal};
 use undo::Begun;

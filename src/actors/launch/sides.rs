@@ -12,6 +12,9 @@ use crate::domain::prompts::{self, Hands, ManagerBriefing, WorkerBriefing};
 use crate::domain::shell::quoted;
 use crate::domain::{Failure, Role};
 
+/// Where every shell looks for programs.
+const SYSTEM_DIRECTORIES: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
+
 /// A worker to start.
 #[derive(Debug)]
 pub struct Worker<'a> {
@@ -67,7 +70,7 @@ impl Worker<'_> {
             own_terminal: false,
         };
         let plan = resolve(wish, hub, caller).await?;
-        let program = program_line(hub, caller);
+        let program = program_for_session(hub, caller);
         let briefing = WorkerBriefing { hands: hands(&plan, &program), task: self.task, polls };
         let prompt = prompts::worker(self.words, &briefing);
         launch(hub, &plan.with_prompt(prompt), Role::Worker, &self.codex.transport).await
@@ -90,7 +93,7 @@ impl Manager<'_> {
             own_terminal: false,
         };
         let plan = resolve(wish, hub, caller).await?;
-        let program = program_line(hub, caller);
+        let program = program_for_session(hub, caller);
         let prompt = prompts::manager(&ManagerBriefing {
             hands: hands(&plan, &program),
             manager: self.name,
@@ -113,11 +116,32 @@ fn tmux_session(name: &str) -> String {
     format!("codex-{name}")
 }
 
-/// This program as a session calls it: by the name the caller used, and with the database it used.
+/// This program as the caller calls it, with the database that is used.
 pub fn program_line(hub: &Hub, caller: &Caller) -> String {
+    with_database(caller.program.clone(), hub)
+}
+
+/// This program as a session calls it. Codex runs commands in a login shell, whose `PATH` need not be
+/// the caller's: only what lies in a system's own directory is surely found by its name.
+pub fn program_for_session(hub: &Hub, caller: &Caller) -> String {
+    let own = std::env::current_exe().and_then(|program| program.canonicalize());
+    let program = match own {
+        Ok(own) if !is_found_by_name(&own, &caller.program) => quoted(&own.to_string_lossy()),
+        _ => caller.program.clone(),
+    };
+    with_database(program, hub)
+}
+
+fn is_found_by_name(program: &Path, name: &str) -> bool {
+    let found = |directory: &str| Path::new(directory).join(name).canonicalize();
+    let first = SYSTEM_DIRECTORIES.iter().find_map(|directory| found(directory).ok());
+    first.is_some_and(|first| first == program)
+}
+
+fn with_database(program: String, hub: &Hub) -> String {
     match hub.paths.other_database() {
-        Some(database) => format!("{} --path {}", caller.program, quoted(&database.to_string_lossy())),
-        None => caller.program.clone(),
+        Some(database) => format!("{program} --path {}", quoted(&database.to_string_lossy())),
+        None => program,
     }
 }
 
