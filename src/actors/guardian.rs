@@ -261,8 +261,7 @@ impl Handler<Follow> for Guardian {
         self.tailers.retain(|id, _| bound.contains(id));
         for bound in &follow.bound {
             self.tail(bound, ctx);
-            // One that is gone hears it the next time.
-            self.session(&bound.session.id, ctx).do_send(Attend(bound.clone()));
+            self.handle(Attend(bound.clone()), ctx);
         }
         if follow.sweep {
             for (_, tailer) in self.tailers.values() {
@@ -339,6 +338,15 @@ impl Handler<MakePass> for Guardian {
     fn handle(&mut self, pass: MakePass, ctx: &mut Context<Self>) -> Self::Result {
         let dispatcher = self.dispatcher(ctx);
         Box::pin(async move { dispatcher.send(pass).await.unwrap_or_else(|_| Err(gone("dispatcher"))) })
+    }
+}
+
+impl Handler<Attend> for Guardian {
+    type Result = ();
+
+    fn handle(&mut self, attend: Attend, ctx: &mut Context<Self>) {
+        // One that is gone hears of it the next time.
+        self.session(&attend.0.session.id, ctx).do_send(attend);
     }
 }
 

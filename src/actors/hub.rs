@@ -11,7 +11,7 @@ use super::calls::Request;
 use super::dispatcher::MakePass;
 use super::ending::End;
 use super::paths::Paths;
-use super::session::{Interrupt, Look, Nudge};
+use super::session::{Attend, Interrupt, Look, Nudge};
 use super::task::ServeInTask;
 use crate::domain::Failure;
 use crate::store::{Store, tasks};
@@ -38,6 +38,10 @@ pub struct Hub {
     pub store: Store,
     /// The files of this state root.
     pub paths: Paths,
+    /// Whether this is the supervisor, which reads and watches every bound session by itself.
+    pub supervises: bool,
+    /// Reads and watches a session for as long as the runtime lives.
+    pub attend: Recipient<Attend>,
     /// Serves a call inside its task's actor.
     pub tasks: Recipient<ServeInTask>,
     /// Makes a pass of Dispatch.

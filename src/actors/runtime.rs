@@ -48,6 +48,8 @@ impl Runtime {
         let hub = Hub {
             store,
             paths,
+            supervises,
+            attend: guardian.clone().recipient(),
             tasks: guardian.clone().recipient(),
             dispatch: guardian.clone().recipient(),
             look: guardian.clone().recipient(),

@@ -33,6 +33,7 @@ mod stop;
 mod table;
 mod tasks;
 mod transcripts;
+mod wait;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -158,6 +158,16 @@ pub struct Told {
     pub last_event_id: Option<i64>,
 }
 
+/// The id of the newest event of any session; 0 when there is none.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn newest_id(conn: &Connection) -> Result<i64, StoreError> {
+    Ok(conn
+        .prepare_cached("SELECT COALESCE(MAX(id), 0) FROM codex_events")?
+        .query_row([], |row| row.get(0))?)
+}
+
 /// What the newest events of a session tell.
 ///
 /// # Errors

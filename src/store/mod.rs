@@ -12,6 +12,7 @@ pub mod chains;
 pub mod closing;
 pub mod codex_events;
 pub mod commands;
+pub mod conditions;
 pub mod continuations;
 pub mod criteria;
 pub mod cycles;

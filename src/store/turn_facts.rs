@@ -133,6 +133,14 @@ impl TurnFact {
     }
 }
 
+/// The id of the newest fact of any session; 0 when there is none.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn newest_id(conn: &Connection) -> Result<i64, StoreError> {
+    Ok(conn.prepare_cached("SELECT COALESCE(MAX(id), 0) FROM turn_facts")?.query_row([], |row| row.get(0))?)
+}
+
 /// The newest fact of a session.
 ///
 /// # Errors

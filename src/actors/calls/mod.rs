@@ -37,6 +37,7 @@ pub mod tail;
 pub mod tasks;
 pub mod transcripts;
 pub mod values;
+pub mod wait;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -160,6 +161,7 @@ macro_rules! for_each_call {
             TranscriptCapture(transcripts::TranscriptCaptureArgs),
             TranscriptPrune(transcripts::TranscriptPruneArgs),
             TranscriptShow(transcripts::TranscriptShowArgs),
+            Wait(wait::WaitArgs),
         }
     };
 }

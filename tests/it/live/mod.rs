@@ -2,6 +2,7 @@
 
 mod approvals;
 mod exits;
+mod wait;
 
 use crate::support::rollout::Rollout;
 use crate::support::wait::PATIENCE;
