@@ -108,11 +108,22 @@ async fn a_screen_that_takes_no_message_is_reported_and_not_typed_into() {
     check(shows("daemon-died"), "dead:server", "nobody works behind").await;
     check(|pane| pane.state().draft = "half a tho".into(), "idle", "a draft stands typed but not submitted")
         .await;
-    let ours = "[conveyor nudge_worker from=a-m id=dispatch-1]\ngo on";
-    check(|pane| pane.state().draft = ours.into(), "idle", "an earlier message of conveyor").await;
     check(|pane| pane.state().dead = true, "idle", "has exited").await;
     check(|pane| pane.state().program = Some("bash"), "idle", "would run the text").await;
     check(|pane| pane.state().gone = true, "", "no tmux server").await;
+}
+
+#[actix::test]
+async fn a_message_of_ours_that_was_left_typed_is_submitted_before_the_next_one() {
+    let mut desk = Desk::new();
+    let left = "[conveyor nudge_worker from=a-m id=dispatch-1]\ngo on";
+    desk.pane.state().draft = left.into();
+    let report = desk.deliver("and then").await;
+    assert_eq!(report["state"], json!("delivered"), "{report:?}");
+    let submitted = desk.pane.state().submitted.clone();
+    assert_eq!(submitted.len(), 2);
+    assert_eq!(submitted[0], left);
+    assert!(submitted[1].ends_with("and then"), "{submitted:?}");
 }
 
 #[actix::test]
