@@ -116,6 +116,9 @@ mod tests {
         let mut db = TestDb::new();
         let pair = db.pair("t1");
         let fact = db.deliver(&pair, "a fact");
+        db.conn
+            .execute("UPDATE routed_notifications SET created_at = '2026-01-01T00:00:00.000Z'", [])
+            .unwrap();
         let command = NewCommand {
             command_type: "continue_iteration",
             task_id: Some(&pair.task.id),
