@@ -19,6 +19,7 @@ impl Show for calls::ingest::IngestArgs {}
 impl Show for calls::plain::StartArgs {}
 impl Show for calls::loops::LoopTemplatesArgs {}
 impl Show for calls::loops::RalphLoopPresetsArgs {}
+impl Show for calls::reconcile::ReconcileArgs {}
 impl Show for calls::registration::RegisterManagerArgs {}
 impl Show for calls::registration::RegisterWorkerArgs {}
 impl Show for calls::runs::RunsArgs {}

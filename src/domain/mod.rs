@@ -34,6 +34,7 @@ pub mod signal;
 pub mod startup;
 pub mod suggestion;
 pub mod supervision;
+pub mod telemetry;
 pub mod time;
 pub mod transcript;
 pub mod transport;

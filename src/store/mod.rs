@@ -23,6 +23,7 @@ pub mod discover;
 pub mod dispatch;
 pub mod disposable;
 pub mod doctor;
+pub mod drift;
 pub mod epilogue;
 mod error;
 pub mod events;

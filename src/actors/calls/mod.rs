@@ -27,6 +27,7 @@ pub mod manager_config;
 pub mod page;
 pub mod pair;
 pub mod plain;
+pub mod reconcile;
 pub mod registration;
 pub mod runs;
 pub mod sessions;
@@ -147,6 +148,7 @@ macro_rules! for_each_call {
             ManagerPermission(manager_config::ManagerPermissionArgs),
             Pair(pair::PairArgs),
             Start(plain::StartArgs),
+            Reconcile(reconcile::ReconcileArgs),
             RegisterManager(registration::RegisterManagerArgs),
             RegisterWorker(registration::RegisterWorkerArgs),
             Runs(runs::RunsArgs),

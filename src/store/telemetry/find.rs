@@ -1,0 +1,214 @@
+//! Single telemetry events: the newest that fit.
+
+use jiff::Timestamp;
+use rusqlite::types::Value as Sql;
+use rusqlite::{Connection, params_from_iter};
+
+use super::{Actor, COLUMNS, Severity, TelemetryRow};
+use crate::domain::time::iso;
+use crate::store::{Query, StoreError, runs, tasks};
+
+/// Which events are looked for. All that is given must fit.
+#[derive(Debug, Clone, Default)]
+pub struct Find {
+    /// Those of this task, by id or name.
+    pub task: Option<String>,
+    /// Those of this run, by id or name.
+    pub run: Option<String>,
+    /// Those that this actor did.
+    pub actor: Option<Actor>,
+    /// Those of this type.
+    pub event_type: Option<String>,
+    /// Those that matter so much.
+    pub severity: Option<Severity>,
+    /// Nothing before this instant.
+    pub since: Option<Timestamp>,
+    /// Those with every word of it in their summary or attributes, and those whose type it is.
+    pub words: Option<String>,
+    /// At most this many of the newest.
+    pub limit: u32,
+}
+
+impl Query for Find {
+    /// Newest first.
+    type Out = Vec<TelemetryRow>;
+
+    /// # Errors
+    /// `NotFound` for an unknown task or run.
+    fn run(self, conn: &Connection) -> Result<Vec<TelemetryRow>, StoreError> {
+        find(conn, &self)
+    }
+}
+
+/// As [`Find`], for use inside another query.
+///
+/// # Errors
+/// As there.
+pub fn find(conn: &Connection, wanted: &Find) -> Result<Vec<TelemetryRow>, StoreError> {
+    let mut filter = Filter::default();
+    if let Some(task) = &wanted.task {
+        filter.add("e.task_id", "=", tasks::get(conn, task)?.id);
+    }
+    if let Some(run) = &wanted.run {
+        filter.add("e.run_id", "=", runs::get(conn, run)?.id);
+    }
+    if let Some(actor) = wanted.actor {
+        filter.add("e.actor", "=", actor.as_str().to_owned());
+    }
+    if let Some(severity) = wanted.severity {
+        filter.add("e.severity", "=", severity.as_str().to_owned());
+    }
+    if let Some(event_type) = &wanted.event_type {
+        filter.add("e.event_type", "=", event_type.clone());
+    }
+    if let Some(since) = wanted.since {
+        filter.add("e.timestamp", ">=", iso(since));
+    }
+    match wanted.words.as_deref().map(str::trim).filter(|words| !words.is_empty()) {
+        None => filter.newest(conn, "telemetry_events e", "e.timestamp DESC, e.rowid DESC", wanted.limit),
+        Some(words) => matching(conn, &filter, words, wanted.limit),
+    }
+}
+
+/// The newest events, newest first, of which `words` tells, see [`Find::words`]; all when blank.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn search(conn: &Connection, words: &str, limit: u32) -> Result<Vec<TelemetryRow>, StoreError> {
+    find(conn, &Find { words: Some(words.to_owned()), limit, ..Find::default() })
+}
+
+/// Two lists, each of which ends in an index, merged.
+fn matching(
+    conn: &Connection,
+    filter: &Filter,
+    words: &str,
+    limit: u32,
+) -> Result<Vec<TelemetryRow>, StoreError> {
+    let mut by_text = filter.clone();
+    by_text.add("telemetry_events_fts", "MATCH", full_text_words(words));
+    let text_index = "telemetry_events_fts f CROSS JOIN telemetry_events e ON e.id = f.event_id";
+    let mut found = by_text.newest(conn, text_index, "f.rowid DESC", limit)?;
+    let mut by_type = filter.clone();
+    by_type.add("e.event_type", "=", words.to_owned());
+    found.extend(by_type.newest(conn, "telemetry_events e", "e.timestamp DESC, e.rowid DESC", limit)?);
+    found.sort_by(|a, b| b.timestamp.cmp(&a.timestamp));
+    let mut seen = std::collections::HashSet::new();
+    found.retain(|row| seen.insert(row.id.clone()));
+    found.truncate(limit as usize);
+    Ok(found)
+}
+
+/// Conditions and their values. Only what is asked for stands in the statement, so that SQLite sees
+/// which index fits.
+#[derive(Clone, Default)]
+struct Filter {
+    conditions: Vec<String>,
+    values: Vec<Sql>,
+}
+
+impl Filter {
+    fn add(&mut self, column: &str, operator: &str, value: String) {
+        self.values.push(Sql::Text(value));
+        self.conditions.push(format!("{column} {operator} ?{}", self.values.len()));
+    }
+
+    fn newest(
+        &self,
+        conn: &Connection,
+        from: &str,
+        order: &str,
+        limit: u32,
+    ) -> Result<Vec<TelemetryRow>, StoreError> {
+        let conditions = if self.conditions.is_empty() { "TRUE" } else { &self.conditions.join(" AND ") };
+        let columns = COLUMNS.replace(", ", ", e.");
+        let sql = format!("SELECT e.{columns} FROM {from} WHERE {conditions} ORDER BY {order} LIMIT {limit}");
+        let rows = conn
+            .prepare_cached(&sql)?
+            .query_map(params_from_iter(&self.values), TelemetryRow::of)?
+            .collect::<Result<_, _>>()?;
+        Ok(rows)
+    }
+}
+
+/// Each word as a phrase, so that nothing in it is an operator.
+fn full_text_words(query: &str) -> String {
+    let phrase = |word: &str| format!("\"{}\"", word.replace('"', "\"\""));
+    query.split_whitespace().map(phrase).collect::<Vec<_>>().join(" AND ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::store::telemetry::{Telemetry, emit};
+    use crate::store::testing::TestDb;
+
+    fn tell(db: &TestDb, task_id: Option<&str>, event_type: &str, summary: &str, severity: Severity) {
+        let event = Telemetry {
+            actor: Actor::Workerctl,
+            event_type,
+            severity,
+            summary,
+            task_id,
+            run_id: None,
+            correlation: json!({}),
+            attributes: json!({ "session": "w1" }),
+        };
+        emit(&db.conn, &event).unwrap();
+    }
+
+    fn summaries(found: &[TelemetryRow]) -> Vec<&str> {
+        found.iter().map(|row| row.summary.as_str()).collect()
+    }
+
+    #[test]
+    fn a_search_takes_every_word_literally() {
+        let db = TestDb::new();
+        tell(&db, None, "command_created", "nudge queued", Severity::Info);
+        tell(&db, None, "task_finished", "all is done", Severity::Info);
+        let check = |query: &str, expect: &[&str]| {
+            let found = search(&db.conn, query, 10).unwrap();
+            assert_eq!(summaries(&found), expect, "{query:?}");
+        };
+        check("", &["all is done", "nudge queued"]);
+        check("  ", &["all is done", "nudge queued"]);
+        check("queued nudge", &["nudge queued"]);
+        check("queued done", &[]);
+        check("W1", &["all is done", "nudge queued"]);
+        check("task_finished", &["all is done"]);
+        for odd in ["\"", "*", "NOT", "a OR", "(", "-", "summary:done"] {
+            check(odd, &[]);
+        }
+        assert_eq!(search(&db.conn, "", 1).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn every_filter_must_fit() {
+        let mut db = TestDb::new();
+        let task = db.task("t1").id;
+        tell(&db, Some(&task), "command_created", "one", Severity::Info);
+        tell(&db, Some(&task), "command_failed", "two", Severity::Error);
+        tell(&db, None, "command_created", "three", Severity::Info);
+        let check = |wanted: Find, expect: &[&str]| {
+            let wanted = Find { limit: 10, ..wanted };
+            assert_eq!(summaries(&find(&db.conn, &wanted).unwrap()), expect, "{wanted:?}");
+        };
+        let any = Find::default;
+        let text = |text: &str| Some(text.to_owned());
+        check(any(), &["three", "two", "one"]);
+        check(Find { task: text("t1"), ..any() }, &["two", "one"]);
+        check(Find { severity: Some(Severity::Error), ..any() }, &["two"]);
+        check(Find { event_type: text("command_created"), ..any() }, &["three", "one"]);
+        check(Find { actor: Some(Actor::Dispatch), ..any() }, &[]);
+        check(
+            Find { task: text("t1"), words: text("w1"), severity: Some(Severity::Info), ..any() },
+            &["one"],
+        );
+        check(Find { task: text("t1"), words: text("command_failed"), ..any() }, &["two"]);
+        check(Find { since: Some("2100-01-01T00:00:00Z".parse().unwrap()), ..any() }, &[]);
+        assert!(find(&db.conn, &Find { task: text("nope"), ..any() }).is_err());
+        assert!(find(&db.conn, &Find { run: text("nope"), ..any() }).is_err());
+    }
+}
