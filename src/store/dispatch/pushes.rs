@@ -172,15 +172,16 @@ fn finish_fact(
             report.insert("state".into(), outcome.word().into());
             signal.tell(conn, "dispatch_signal_routed", Severity::Info, "pushed to the session")?;
         }
-        PushOutcome::NotSent { error, begun: false, .. } => {
+        // Nothing was sent, so it is tried again: a manager must not miss it.
+        PushOutcome::NotSent { error, .. } => {
             conn.prepare_cached(
-                "UPDATE routed_notifications SET claimed_by = NULL, claimed_at = NULL, claim_expires_at = NULL, error = ?2 WHERE id = ?1",
+                "UPDATE routed_notifications SET side_effect_started = 0, claimed_by = NULL, claimed_at = NULL, claim_expires_at = NULL, error = ?2 WHERE id = ?1",
             )?
             .execute((notification_id, error))?;
             report.extend(super::entry(json!({"state": "failed", "error": error, "will_retry": true})));
             signal.tell(conn, "dispatch_signal_failed", Severity::Warning, error)?;
         }
-        PushOutcome::NotSent { error, .. } | PushOutcome::Unknown { error, .. } => {
+        PushOutcome::Unknown { error, .. } => {
             conn.prepare_cached(
                 "UPDATE routed_notifications SET state = 'failed', error = ?2 WHERE id = ?1",
             )?
