@@ -178,25 +178,30 @@ impl Acknowledge {
     /// Refuses an item that is not handed out, and a hand-out that is not the current one.
     fn held(&self, conn: &Connection) -> Result<Held, StoreError> {
         let id = self.notification_id;
-        let row: Option<(i64, Option<String>, i64, String)> = conn
-            .prepare_cached("SELECT fence, holder_session_id, hand_outs, state FROM notification_leases WHERE notification_id = ?1")?
+        let row: Option<(i64, Option<String>, i64, String, bool)> = conn
+            .prepare_cached(
+                "SELECT l.fence, l.holder_session_id, l.hand_outs, l.state, n.consumed_at IS NOT NULL
+                 FROM notification_leases l JOIN routed_notifications n ON n.id = l.notification_id WHERE n.id = ?1",
+            )?
             .query_row([id], |row| row.try_into())
             .optional()?;
-        let Some((fence, holder, hand_outs, state)) = row else {
+        let Some((fence, holder, hand_outs, state, is_consumed)) = row else {
             return Err(Failure::refused(format!("inbox item {id} was not handed out under a lease"))
                 .hint("hand it out first: `conveyor worker-inbox TASK --consume-next --lease-seconds 60`")
                 .into());
         };
-        let current = format!("{id}:{fence}");
-        if self.token.as_ref().is_some_and(|token| *token != current) {
-            return Err(Failure::refused(format!(
-                "inbox item {id} was handed out again since; this lease is void"
-            ))
-            .hint("whoever holds it now acknowledges it; what you did with it may be done twice, so say so")
-            .into());
-        }
         if state == "acknowledged" {
-            return Err(Failure::refused(format!("inbox item {id} is acknowledged already")).into());
+            return Err(Failure::refused(format!("inbox item {id} is acknowledged already"))
+                .hint("there is nothing left to do about it")
+                .into());
+        }
+        let current = format!("{id}:{fence}");
+        let is_void = self.token.as_ref().is_some_and(|token| *token != current);
+        if is_void || is_consumed {
+            let what = if is_consumed { "taken by somebody" } else { "handed out again" };
+            return Err(Failure::refused(format!("inbox item {id} was {what} since; this lease is void"))
+                .hint("whoever has it now settles it; what you did with it may be done twice, so say so")
+                .into());
         }
         Ok(Held { holder, hand_outs })
     }
@@ -321,6 +326,21 @@ mod tests {
         let held = db.write(lease(&pair.worker.id)).unwrap().0.unwrap().1;
         expire(&db);
         db.write(ack(id, Some(&held.token))).unwrap();
+    }
+
+    #[test]
+    fn a_reader_whose_item_was_taken_meanwhile_settles_nothing() {
+        let mut db = TestDb::new();
+        let pair = db.pair("one");
+        let id = db.deliver(&pair, "only");
+        let held = db.write(lease(&pair.worker.id)).unwrap().0.unwrap().1;
+        expire(&db);
+        let take =
+            ConsumeNext { session_id: pair.worker.id.clone(), limit: 1, poll_count: 1, waiting: false };
+        assert_eq!(db.write(take).unwrap().consumed.unwrap().id, id);
+        for token in [Some(&*held.token), None] {
+            assert!(db.refusal(ack(id, token)).message.contains("taken by somebody"));
+        }
     }
 
     #[test]
