@@ -85,7 +85,7 @@ impl Hands {
         };
         let (terminal, target) = self.pane(&linked)?;
         Ok(match terminal.view(target, 0).await {
-            Ok(view) => Seen::on(&view, tmux_session, unseen.correlation_id.as_deref()),
+            Ok(view) => Seen::on(&view, tmux_session, unseen.id),
             Err(error) => Seen::nothing(&format!("its terminal could not be read: {error}")),
         })
     }
@@ -102,10 +102,10 @@ impl Seen {
         Self { text: why.to_owned(), class: None }
     }
 
-    fn on(view: &PaneView, tmux_session: &str, correlation_id: Option<&str>) -> Self {
+    fn on(view: &PaneView, tmux_session: &str, delivery: i64) -> Self {
         let class = classify(&view.text, &signs(view));
         let draft = composer_text(&view.text).unwrap_or_default();
-        let text = if is_ours(&draft, correlation_id) {
+        let text = if is_ours(&draft, delivery) {
             format!("the text stands typed but not submitted in tmux session {tmux_session}")
         } else {
             format!("tmux session {tmux_session} shows: {class}")
@@ -114,12 +114,11 @@ impl Seen {
     }
 }
 
-/// Whether a draft begins with the header of the text that was sent under `correlation_id`. The
-/// composer may have wrapped it.
-fn is_ours(draft: &str, correlation_id: Option<&str>) -> bool {
-    let Some(correlation_id) = correlation_id else { return false };
+/// Whether a draft begins with the header of the text that `delivery` sent. The composer may have
+/// wrapped it.
+fn is_ours(draft: &str, delivery: i64) -> bool {
     let unwrapped: String = draft.split_whitespace().collect();
-    OriginHeader::begins(draft) && unwrapped.contains(&format!("id={correlation_id}]"))
+    OriginHeader::begins(draft) && unwrapped.contains(&format!("n={delivery}]"))
 }
 
 #[cfg(test)]
@@ -134,14 +133,13 @@ mod tests {
     #[test]
     fn a_draft_is_ours_by_its_header() {
         fn check(draft: &str, expect: bool) {
-            assert_eq!(is_ours(draft, Some("dispatch-6f1c")), expect, "{draft:?}");
+            assert_eq!(is_ours(draft, 12), expect, "{draft:?}");
         }
-        check("[conveyor nudge from=m id=dispatch-6f1c]\ngo on", true);
-        check("[conveyor nudge from=m id=dispa\n  tch-6f1c]\n  go on", true);
-        check("[conveyor nudge from=m id=dispatch-other]\ngo on", false);
-        check("about id=dispatch-6f1c]", false);
+        check("[conveyor nudge from=m id=dispatch-6f1c n=12]\ngo on", true);
+        check("[conveyor nudge from=m id=dispatch-6f1c n=1\n  2]\n  go on", true);
+        check("[conveyor nudge from=m id=dispatch-6f1c n=112]\ngo on", false);
+        check("about n=12]", false);
         check("", false);
-        assert!(!is_ours("[conveyor nudge from=m id=]", None));
     }
 
     fn shows(draft: &str) -> PaneView {
@@ -166,10 +164,10 @@ mod tests {
 
     #[test]
     fn what_is_seen_is_a_typed_text_or_the_class_of_the_screen() {
-        let typed = shows("[conveyor nudge from=m id=dispatch-6f1c]\n  go on");
-        let seen = Seen::on(&typed, "w", Some("dispatch-6f1c"));
+        let typed = shows("[conveyor nudge from=m id=dispatch-6f1c n=12]\n  go on");
+        let seen = Seen::on(&typed, "w", 12);
         assert!(seen.text.contains("stands typed but not submitted"), "{}", seen.text);
-        let seen = Seen::on(&typed, "w", Some("dispatch-other"));
+        let seen = Seen::on(&typed, "w", 13);
         assert_eq!((seen.text.as_str(), seen.class), ("tmux session w shows: idle", Some(PaneClass::Idle)));
     }
 

@@ -132,6 +132,7 @@ impl Hands {
                 kind: push.signal.clone(),
                 from: push.from.clone(),
                 correlation_id: push.correlation_id.clone(),
+                delivery: push.delivery.id,
             },
             text: push.text.clone(),
             client_message_id: push.delivery.client_message_id.clone(),

@@ -1,6 +1,6 @@
 //! The line in front of every text typed into a terminal: who sent it and under which id.
 //!
-//! `[conveyor nudge_worker from=manager-a id=dispatch-6f1c…]`
+//! `[conveyor nudge_worker from=manager-a id=dispatch-6f1c… n=12]`
 //!
 //! It makes typed text harmless (a leading `!`, `/`, `@` or `#` means something to the program in
 //! the terminal) and traceable: the rollout of the receiving session repeats it, which proves the
@@ -22,8 +22,10 @@ pub struct OriginHeader {
     pub kind: String,
     /// The session that caused it, or `operator`.
     pub from: String,
-    /// The correlation id under which it is stored.
+    /// The correlation id under which it is stored. Several texts may have the same.
     pub correlation_id: String,
+    /// The delivery that sends it, which is of this text alone.
+    pub delivery: i64,
 }
 
 impl OriginHeader {
@@ -48,8 +50,14 @@ impl OriginHeader {
     fn parse(line: &str) -> Option<Self> {
         let fields = line.strip_prefix(OPENING)?.strip_suffix(']')?;
         let (kind, rest) = fields.split_once(" from=")?;
-        let (from, id) = rest.split_once(" id=")?;
-        let header = Self { kind: decode(kind)?, from: decode(from)?, correlation_id: decode(id)? };
+        let (from, rest) = rest.split_once(" id=")?;
+        let (id, delivery) = rest.split_once(" n=")?;
+        let header = Self {
+            kind: decode(kind)?,
+            from: decode(from)?,
+            correlation_id: decode(id)?,
+            delivery: delivery.parse().ok()?,
+        };
         (header.to_string() == line).then_some(header)
     }
 }
@@ -57,7 +65,7 @@ impl OriginHeader {
 impl fmt::Display for OriginHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, from, id) = (encode(&self.kind), encode(&self.from), encode(&self.correlation_id));
-        write!(f, "{OPENING}{kind} from={from} id={id}]")
+        write!(f, "{OPENING}{kind} from={from} id={id} n={}]", self.delivery)
     }
 }
 
@@ -91,7 +99,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn header(kind: &str, from: &str, id: &str) -> OriginHeader {
-        OriginHeader { kind: kind.into(), from: from.into(), correlation_id: id.into() }
+        OriginHeader { kind: kind.into(), from: from.into(), correlation_id: id.into(), delivery: 12 }
     }
 
     #[test]
@@ -102,13 +110,13 @@ mod tests {
         };
         check(
             header("nudge_worker", "manager-a", "dispatch-6f1c"),
-            "[conveyor nudge_worker from=manager-a id=dispatch-6f1c]",
+            "[conveyor nudge_worker from=manager-a id=dispatch-6f1c n=12]",
         );
         check(
             header("nudge", "Zoë's [x] id=y", "a\nb"),
-            "[conveyor nudge from=Zo%C3%AB%27s%20%5Bx%5D%20id%3Dy id=a%0Ab]",
+            "[conveyor nudge from=Zo%C3%AB%27s%20%5Bx%5D%20id%3Dy id=a%0Ab n=12]",
         );
-        check(header("", "", ""), "[conveyor  from= id=]");
+        check(header("", "", ""), "[conveyor  from= id= n=12]");
     }
 
     #[test]
@@ -118,21 +126,22 @@ mod tests {
             let found = found.as_ref().map(|(header, body)| (header.correlation_id.as_str(), *body));
             assert_eq!(found, expect, "{message:?}");
         };
-        let line = "[conveyor nudge from=m id=d-1]";
+        let line = "[conveyor nudge from=m id=d-1 n=7]";
         check(line, Some(("d-1", "")));
-        check(&format!("{line}\nbody\n{line}"), Some(("d-1", "body\n[conveyor nudge from=m id=d-1]")));
+        check(&format!("{line}\nbody\n{line}"), Some(("d-1", "body\n[conveyor nudge from=m id=d-1 n=7]")));
         check(&format!("{line}\r\nbody"), Some(("d-1", "body")));
         check(&format!("hello\n{line}"), None);
         check(&format!("\n{line}"), None);
         check(&format!(" {line}"), None);
         check(&format!("{line} and more"), None);
         check("[conveyor nudge from=m]", None);
-        check("[conveyor nudge from=m id=%zz]", None);
-        check("[conveyor nudge from=m id=%6]", None);
-        check("[conveyor nudge from=m id=%é]", None);
-        check("[conveyor nudge from=m id=%FF]", None);
-        check("[conveyor nudge from=m id=%61]", None);
-        check("[conveyor nudge from=m id=a b]", None);
+        check("[conveyor nudge from=m id=d-1]", None);
+        for id in ["%zz", "%6", "%é", "%FF", "%61", "a b"] {
+            check(&format!("[conveyor nudge from=m id={id} n=7]"), None);
+        }
+        for number in ["", "x", "+7", "07", "9999999999999999999"] {
+            check(&format!("[conveyor nudge from=m id=d-1 n={number}]"), None);
+        }
         check("", None);
     }
 

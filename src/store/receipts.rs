@@ -1,11 +1,12 @@
 //! Receipts: a text that arrived in a session proves the delivery that sent it.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Params};
 use serde_json::json;
 
 use super::StoreError;
 use super::deliveries::{self, contract};
 use super::telemetry::{self, Actor, Severity, Telemetry};
+use crate::domain::OriginHeader;
 use crate::domain::time::now_iso;
 
 /// What an arrived user text tells about who sent it.
@@ -13,14 +14,13 @@ use crate::domain::time::now_iso;
 pub struct Arrival {
     /// The sender's own id of the message, as the rollout repeats it.
     pub client_message_id: Option<String>,
-    /// The correlation id in the text's origin header, if it has one.
-    pub correlation_id: Option<String>,
+    /// The text's origin header, if it has one.
+    pub header: Option<OriginHeader>,
 }
 
 /// Makes the delivery that `arrival` proves `observed`; gives its id.
 ///
-/// The message id is exact. A header proves only what was typed, or queued under an id that is not
-/// ours; of several texts with one correlation id the first to arrive proves the first sent.
+/// The message id is exact. A header proves what was typed, or queued under an id that is not ours.
 ///
 /// # Errors
 /// Whatever SQLite answers.
@@ -70,31 +70,28 @@ fn tell_late(conn: &Connection, id: i64) -> Result<(), StoreError> {
 
 fn proven(conn: &Connection, session_id: &str, arrival: &Arrival) -> Result<Option<Proven>, StoreError> {
     if let Some(id) = &arrival.client_message_id {
-        let exact = pending(conn, session_id, "client_message_id = ?2", id)?;
+        let exact = pending(conn, "client_message_id = ?2", (session_id, id))?;
         if exact.is_some() {
             return Ok(exact);
         }
     }
-    match &arrival.correlation_id {
-        Some(id) => {
-            pending(conn, session_id, "correlation_id = ?2 AND transport IN ('tmux', 'codex_queue')", id)
+    match &arrival.header {
+        Some(header) => {
+            // The number alone may be another database's.
+            let condition = "id = ?2 AND correlation_id = ?3 AND transport IN ('tmux', 'codex_queue')";
+            pending(conn, condition, (session_id, header.delivery, &header.correlation_id))
         }
         None => Ok(None),
     }
 }
 
-fn pending(
-    conn: &Connection,
-    session_id: &str,
-    condition: &str,
-    id: &str,
-) -> Result<Option<Proven>, StoreError> {
+fn pending(conn: &Connection, condition: &str, values: impl Params) -> Result<Option<Proven>, StoreError> {
     let sql = format!(
-        "SELECT id, state = 'unknown' FROM deliveries WHERE target_session_id = ?1 AND state IN ('started', 'sent', 'unknown')
-         AND {condition} ORDER BY id LIMIT 1"
+        "SELECT id, state = 'unknown' FROM deliveries
+         WHERE target_session_id = ?1 AND state IN ('started', 'sent', 'unknown') AND {condition}"
     );
     let proven = conn
         .prepare_cached(&sql)?
-        .query_row([session_id, id], |row| Ok(Proven { id: row.get(0)?, was_unknown: row.get(1)? }));
+        .query_row(values, |row| Ok(Proven { id: row.get(0)?, was_unknown: row.get(1)? }));
     Ok(proven.optional()?)
 }

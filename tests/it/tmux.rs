@@ -33,6 +33,7 @@ fn typed_text_reaches_codex_as_one_message_with_its_header() {
         kind: "nudge_worker".into(),
         from: "manager a".into(),
         correlation_id: "dispatch-1".into(),
+        delivery: 1,
     };
     let body = "!touch stolen\n/quit\n\n@file\ttab, é 漢 🦀 and a trailing;";
     let target = Target::from(pane.id);

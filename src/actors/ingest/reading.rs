@@ -135,7 +135,7 @@ fn arrival(signal: &TurnSignal) -> Option<Arrival> {
     let header = OriginHeader::split(text);
     let arrival = Arrival {
         client_message_id: client_id.clone(),
-        correlation_id: header.map(|(header, _)| header.correlation_id),
+        header: header.map(|(header, _)| header),
     };
     (arrival != Arrival::default()).then_some(arrival)
 }

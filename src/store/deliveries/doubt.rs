@@ -23,7 +23,7 @@ pub struct Unseen {
     pub target_session_name: String,
     /// How it was sent.
     pub transport: TransportKind,
-    /// Ties it to its cause; it is in the header of a typed text.
+    /// Ties it to its cause.
     pub correlation_id: Option<String>,
 }
 

@@ -114,10 +114,8 @@ impl Desk {
              VALUES (?1, 'event_msg', '2026-01-01T00:00:00.000Z', 0, '{}', 'now')";
         self.db.conn.execute(event, [&self.bound.worker.id]).unwrap();
         let event_id = self.db.conn.last_insert_rowid();
-        let arrival = Arrival {
-            client_message_id: Some(self.delivery.client_message_id.clone()),
-            correlation_id: None,
-        };
+        let arrival =
+            Arrival { client_message_id: Some(self.delivery.client_message_id.clone()), header: None };
         let proven = receipts::observe(&self.db.conn, &self.bound.worker.id, &arrival, event_id).unwrap();
         assert_eq!(proven, Some(self.delivery.id));
         self.then()

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::domain::Role;
+use crate::domain::{OriginHeader, Role};
 use crate::store::receipts::{self, Arrival};
 use crate::store::testing::TestDb;
 
@@ -100,7 +100,7 @@ impl Desk {
              VALUES (?1, 'event_msg', 'now', 0, '{}', 'now')";
         self.db.conn.execute(event, [&self.target_session_id]).unwrap();
         let client_message_id = Some(delivery.client_message_id.clone());
-        let arrival = Arrival { client_message_id, correlation_id: None };
+        let arrival = Arrival { client_message_id, header: None };
         let event_id = self.db.conn.last_insert_rowid();
         receipts::observe(&self.db.conn, &self.target_session_id, &arrival, event_id).unwrap().is_some()
     }
@@ -196,8 +196,7 @@ fn evidence_counts_only_in_the_session_it_was_sent_to() {
     let desk = Desk::new();
     let delivery = desk.after(&[Start, Sent]);
     let other = desk.db.session("other", Role::Worker);
-    let arrival =
-        Arrival { client_message_id: Some(delivery.client_message_id.clone()), correlation_id: None };
+    let arrival = Arrival { client_message_id: Some(delivery.client_message_id.clone()), header: None };
     assert_eq!(receipts::observe(&desk.db.conn, &other.id, &arrival, 1).unwrap(), None);
     assert_eq!(desk.state(&delivery), "sent");
 }
@@ -209,7 +208,13 @@ fn a_typed_text_is_proven_by_its_header_and_a_text_with_an_id_is_not() {
         let delivery = desk.after(&[]);
         assert!(desk.make(&delivery, &Move::Start(transport)));
         desk.arrive(&ClaimedDelivery { client_message_id: "another".into(), ..delivery.clone() });
-        let arrival = Arrival { client_message_id: None, correlation_id: Some("c-1".into()) };
+        let header = OriginHeader {
+            kind: "nudge".into(),
+            from: "m".into(),
+            correlation_id: "c-1".into(),
+            delivery: delivery.id,
+        };
+        let arrival = Arrival { client_message_id: None, header: Some(header) };
         let observed = receipts::observe(&desk.db.conn, &desk.target_session_id, &arrival, 1).unwrap();
         assert_eq!(observed.is_some(), proven, "{transport}");
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::{Activity, TurnKey, TurnOutcome};
+use crate::domain::{Activity, OriginHeader, TurnKey, TurnOutcome};
 use crate::store::codex_events::{self, NewEvent};
 use crate::store::receipts::Arrival;
 use crate::store::turn_facts::{self, TurnFact};
@@ -96,10 +96,15 @@ fn end(byte_offset: u64, turn: &str, outcome: TurnOutcome) -> ReadLine {
     }
 }
 
-fn arrived(byte_offset: u64, client_message_id: Option<&str>, correlation_id: Option<&str>) -> ReadLine {
+fn arrived(byte_offset: u64, client_message_id: Option<&str>, header: Option<(&str, i64)>) -> ReadLine {
     let meaning = Meaning::Arrived(Arrival {
         client_message_id: client_message_id.map(str::to_owned),
-        correlation_id: correlation_id.map(str::to_owned),
+        header: header.map(|(correlation_id, delivery)| OriginHeader {
+            kind: "nudge".into(),
+            from: "m".into(),
+            correlation_id: correlation_id.into(),
+            delivery,
+        }),
     });
     ReadLine { meaning: Some(meaning), ..line(byte_offset, json!({"type": "user_message"})) }
 }
@@ -285,20 +290,21 @@ fn check_receipt(transport: &str, state: &str, read: ReadLine, expect: &str) {
 #[test]
 fn an_arrived_text_proves_the_delivery_that_sent_it() {
     let exact = || arrived(0, Some("message-1"), None);
-    let header = || arrived(0, Some("made-by-the-terminal"), Some("dispatch-1"));
+    let header = || arrived(0, Some("made-by-the-terminal"), Some(("dispatch-1", 1)));
     for state in ["started", "sent", "unknown"] {
         check_receipt("app_server", state, exact(), "observed");
         check_receipt("tmux", state, header(), "observed");
         check_receipt("codex_queue", state, header(), "observed");
         check_receipt("app_server", state, header(), state);
-        check_receipt("tmux", state, arrived(0, None, Some("dispatch-2")), state);
+        check_receipt("tmux", state, arrived(0, None, Some(("dispatch-1", 2))), state);
+        check_receipt("tmux", state, arrived(0, None, Some(("of-another-database", 1))), state);
         check_receipt("tmux", state, arrived(0, None, None), state);
     }
     check_receipt("app_server", "failed", exact(), "failed");
 }
 
 #[test]
-fn texts_with_one_correlation_id_prove_the_deliveries_in_order() {
+fn of_texts_with_one_correlation_id_each_proves_its_own_delivery() {
     let db = Db::new();
     for _ in 0..2 {
         db.execute(
@@ -307,9 +313,10 @@ fn texts_with_one_correlation_id_prove_the_deliveries_in_order() {
         );
     }
     let states = "SELECT group_concat(state, ' ') FROM (SELECT state FROM deliveries ORDER BY id)";
-    db.append(0, 10, vec![arrived(0, None, Some("c"))]);
-    assert_eq!(db.value::<String>(states), "observed sent");
-    db.append(10, 20, vec![arrived(10, None, Some("c")), arrived(15, None, Some("c"))]);
+    let arrives = || arrived(0, None, Some(("c", 2)));
+    db.append(0, 10, vec![arrives(), arrives()]);
+    assert_eq!(db.value::<String>(states), "sent observed");
+    db.append(10, 20, vec![arrived(10, None, Some(("c", 1)))]);
     assert_eq!(db.value::<String>(states), "observed observed");
 }
 

@@ -239,7 +239,7 @@ mod tests {
     use crate::codex::rollout::{RolloutLine, TurnSignal};
 
     fn told(kind: &str) -> What {
-        What::Told(format!("[conveyor {kind} from=x id=d-1]\ntext"))
+        What::Told(format!("[conveyor {kind} from=x id=d-1 n=1]\ntext"))
     }
 
     fn ran(line: &str, failed: bool) -> What {

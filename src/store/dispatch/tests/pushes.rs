@@ -13,7 +13,7 @@ impl Desk {
         self.db.conn.execute(arrived, [&push.target_session_id]).unwrap();
         let event_id = self.db.conn.last_insert_rowid();
         let client_message_id = Some(push.delivery.client_message_id.clone());
-        let arrival = Arrival { client_message_id, correlation_id: None };
+        let arrival = Arrival { client_message_id, header: None };
         let observed = receipts::observe(&self.db.conn, &push.target_session_id, &arrival, event_id).unwrap();
         assert_eq!(observed, Some(push.delivery.id));
     }
