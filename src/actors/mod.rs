@@ -19,6 +19,8 @@ pub mod ingest;
 pub mod launch;
 mod liveness;
 pub mod lock;
+#[cfg(test)]
+mod model;
 pub mod paths;
 pub mod runtime;
 mod screen_watch;

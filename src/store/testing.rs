@@ -24,11 +24,16 @@ pub(crate) struct TestDb {
     _dir: TempDir,
 }
 
+/// Opens a database as the writer does, creating it when needed.
+pub(crate) fn connect(path: &Path) -> Connection {
+    open::writer(path).unwrap()
+}
+
 impl TestDb {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("workerctl.db");
-        let conn = open::writer(&path).unwrap();
+        let conn = connect(&path);
         Self { conn, path, _dir: dir }
     }
 
@@ -39,7 +44,7 @@ impl TestDb {
 
     /// A second connection, as another process has one.
     pub(super) fn connect(&self) -> Connection {
-        open::writer(&self.path).unwrap()
+        connect(&self.path)
     }
 
     /// Runs a change as the writer does: an error undoes all of it.

@@ -4,7 +4,7 @@
 //! readers may work on one session: whoever comes second to a batch finds the position moved,
 //! throws its copy away and goes on from there.
 
-mod reading;
+pub(super) mod reading;
 
 #[cfg(test)]
 pub(super) mod testing;

@@ -17,7 +17,7 @@ use crate::store::rollout::{Cursor, Meaning, ReadLine};
 const LIMITS: ReadLimits = ReadLimits { batch_bytes: 1 << 20, batch_lines: 512, line_bytes: 64 << 20 };
 
 /// A reader and the turn it is in.
-pub(super) struct Reading {
+pub(in crate::actors) struct Reading {
     reader: RolloutReader,
     turns: TurnTracker,
     session: Cursor,
@@ -26,19 +26,23 @@ pub(super) struct Reading {
 }
 
 /// Lines read in one go, without a borrow.
-pub(super) struct OwnedBatch {
-    pub(super) lines: Vec<ReadLine>,
-    pub(super) new_offset: u64,
-    pub(super) skipped_lines: u64,
-    pub(super) open_turn: Option<TurnKey>,
-    pub(super) at_end: bool,
+pub(in crate::actors) struct OwnedBatch {
+    pub(in crate::actors) lines: Vec<ReadLine>,
+    pub(in crate::actors) new_offset: u64,
+    pub(in crate::actors) skipped_lines: u64,
+    pub(in crate::actors) open_turn: Option<TurnKey>,
+    pub(in crate::actors) at_end: bool,
 }
 
 impl Reading {
     pub(super) fn open(cursor: &Cursor) -> Result<Self, Failure> {
+        Self::open_within(cursor, LIMITS)
+    }
+
+    pub(in crate::actors) fn open_within(cursor: &Cursor, limits: ReadLimits) -> Result<Self, Failure> {
         let path = Path::new(&cursor.path);
         let reader =
-            RolloutReader::open(path, cursor.offset, LIMITS).map_err(|error| read_failure(cursor, &error))?;
+            RolloutReader::open(path, cursor.offset, limits).map_err(|error| read_failure(cursor, &error))?;
         let at_start = cursor.offset == 0;
         if !at_start {
             check_thread(cursor, &SessionMeta::read(path).map_err(|error| meta_failure(cursor, &error))?)?;
@@ -47,7 +51,7 @@ impl Reading {
         Ok(Self { reader, turns, session: cursor.clone(), at_start })
     }
 
-    pub(super) fn next_batch(&mut self) -> Result<OwnedBatch, Failure> {
+    pub(in crate::actors) fn next_batch(&mut self) -> Result<OwnedBatch, Failure> {
         let batch = self.reader.next_batch().map_err(|error| read_failure(&self.session, &error))?;
         if self.at_start {
             check_start(&self.session, &batch)?;
@@ -133,10 +137,7 @@ fn meaning(turns: &mut TurnTracker, offset: u64, signal: TurnSignal) -> Option<M
 fn arrival(signal: &TurnSignal) -> Option<Arrival> {
     let TurnSignal::UserMessage { client_id, text, .. } = signal else { return None };
     let header = OriginHeader::split(text);
-    let arrival = Arrival {
-        client_message_id: client_id.clone(),
-        header: header.map(|(header, _)| header),
-    };
+    let arrival = Arrival { client_message_id: client_id.clone(), header: header.map(|(header, _)| header) };
     (arrival != Arrival::default()).then_some(arrival)
 }
 
