@@ -5,13 +5,14 @@
 //! fact, and Dispatch routes that fact to the manager: pushed into its session, or left in its
 //! mailbox until it asks. Dispatch is mechanical: it never judges the work.
 //!
-//! Dependencies point one way: `cli → actors → {reports, store, codex, tmux} → domain`.
+//! Dependencies point one way: `cli → actors → reports → {store, codex, tmux} → domain`.
 //!
 //! - [`cli`]: parse, make the call, show the reply.
 //! - [`actors`]: the running system. [`actors::calls`] holds every call once: its arguments, its
 //!   reply, and what serving it means. The same actors run in the supervisor (`conveyor run`) and,
 //!   when none is alive, inside a one-shot command.
 //! - [`store`]: the only SQL. One writer thread with group commit, readers beside it.
+//! - [`reports`]: read models: what is told of what the store holds.
 //! - [`codex`]: the only code that knows Codex: rollouts, sessions, its app-server, its screen.
 //! - [`tmux`]: the only tmux calls.
 //! - [`domain`]: rules and types without I/O.
@@ -33,5 +34,6 @@ pub mod actors;
 pub mod cli;
 pub mod codex;
 pub mod domain;
+pub mod reports;
 pub mod store;
 pub mod tmux;

@@ -22,7 +22,6 @@ pub mod lock;
 #[cfg(test)]
 mod model;
 pub mod paths;
-mod pictures;
 pub mod runtime;
 mod screen_watch;
 pub mod session;

@@ -57,10 +57,11 @@ pub(super) fn newest<T>(
     of: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Newest<T>, StoreError> {
     let Source { select, of_task, at, order } = source;
+    let at = format!("rtrim({at}, 'Z')");
     let sql = format!("{select} WHERE {of_task} AND {at} >= ?2 AND {at} < ?3 ORDER BY {order} DESC LIMIT ?4");
     // Instants are text that begins with a digit.
-    let since = page.since.map(iso).unwrap_or_default();
-    let until = page.until.map_or_else(|| "~".to_owned(), iso);
+    let since = page.since.map(bound).unwrap_or_default();
+    let until = page.until.map_or_else(|| "~".to_owned(), bound);
     let mut rows: Vec<T> = conn
         .prepare_cached(&sql)?
         .query_map((task_id, since, until, i64::from(page.limit) + 1), of)?
@@ -71,6 +72,14 @@ pub(super) fn newest<T>(
     Ok(Newest { rows, has_older })
 }
 
+/// An instant to compare stored ones with. Those of agent-conveyor may have no milliseconds; without
+/// the `Z` at their ends, texts are in the order of the instants all the same.
+fn bound(at: jiff::Timestamp) -> String {
+    let text = iso(at);
+    let text = text.trim_end_matches('Z');
+    text.strip_suffix(".000").unwrap_or(text).to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +87,11 @@ mod tests {
 
     #[test]
     fn a_page_is_the_newest_rows_in_their_order() {
+        // The instants of agent-conveyor have no milliseconds.
+        let instant = |second| match second {
+            2 => "2026-01-01T00:00:02Z".to_owned(),
+            _ => format!("2026-01-01T00:00:0{second}.000Z"),
+        };
         let mut db = TestDb::new();
         let task_id = db.task("t1").id;
         let other = db.task("t2").id;
@@ -86,7 +100,7 @@ mod tests {
                 .execute(
                     "INSERT INTO manager_decisions (task_id, decision, reason, created_at, payload_json)
                      VALUES (?1, 'wait', ?2, ?3, '{}')",
-                    (task, second.to_string(), format!("2026-01-01T00:00:0{second}.000Z")),
+                    (task, second.to_string(), instant(second)),
                 )
                 .unwrap();
         }
@@ -110,6 +124,9 @@ mod tests {
         check(9, at(2), None, &["2", "4"], false);
         check(9, None, at(4), &["1", "2"], false);
         check(1, None, at(4), &["2"], true);
+        let half_past_two = Some("2026-01-01T00:00:02.500Z".parse().unwrap());
+        check(9, half_past_two, None, &["4"], false);
+        check(9, None, half_past_two, &["1", "2"], false);
         check(0, None, None, &[], true);
     }
 }

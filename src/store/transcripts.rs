@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::captures::{self, Capture, NewCapture};
 use super::events::{self, Event};
+use super::page::{self, Newest, Page, Source};
 use super::sessions::Session;
 use super::tasks::{self, Task};
 use super::{Change, Query, StoreError, answer_size, bindings, row, sessions};
@@ -93,6 +94,29 @@ pub fn newest(
         .query_map((task_id, limit), StoredSegment::of)?
         .collect::<Result<_, _>>()?;
     Ok(segments)
+}
+
+/// The newest segments of a task within a page; their texts only when those are to be shown.
+///
+/// # Errors
+/// Whatever SQLite answers; `Refused` when the texts are too much for one answer.
+pub fn newest_of_task(
+    conn: &Connection,
+    task_id: &str,
+    page: &Page,
+    include_content: bool,
+) -> Result<Newest<StoredSegment>, StoreError> {
+    let newest = |columns: &str| format!("SELECT {columns} FROM transcript_segments");
+    fn source(select: &str) -> Source<'_> {
+        Source { select, of_task: "task_id = ?1", at: "captured_at", order: "id" }
+    }
+    if include_content {
+        let sizes = newest("octet_length(segment_text)");
+        let sizes = page::newest(conn, &source(&sizes), task_id, page, |row| row.get::<_, Option<i64>>(0))?;
+        answer_size::refuse_too_much(sizes.rows.iter().flatten().sum(), "the transcripts of the task")?;
+    }
+    let columns = if include_content { COLUMNS } else { &COLUMNS.replace("segment_text", "NULL") };
+    page::newest(conn, &source(&newest(columns)), task_id, page, StoredSegment::of)
 }
 
 fn select_newest(columns: &str, sides: Sides) -> String {

@@ -22,8 +22,6 @@ pub mod disposable;
 pub mod epilogue;
 pub mod inbox;
 pub mod ingest;
-pub mod loop_evidence;
-pub mod loop_status;
 pub mod loops;
 pub mod manager_config;
 pub mod page;
@@ -31,6 +29,7 @@ pub mod pair;
 pub mod plain;
 pub mod reconcile;
 pub mod registration;
+pub mod replay;
 pub mod runs;
 pub mod sessions;
 pub mod start;
@@ -143,10 +142,6 @@ macro_rules! for_each_call {
             SessionInbox(inbox::SessionInboxArgs),
             WorkerInbox(inbox::WorkerInboxArgs),
             Ingest(ingest::IngestArgs),
-            LoopEvidenceAdd(loop_evidence::LoopEvidenceAddArgs),
-            LoopEvidenceAdversarialCheck(loop_evidence::LoopEvidenceAdversarialCheckArgs),
-            LoopEvidenceVisualDiff(loop_evidence::LoopEvidenceVisualDiffArgs),
-            LoopStatus(loop_status::LoopStatusArgs),
             LoopTemplates(loops::LoopTemplatesArgs),
             LoopTriggers(loops::LoopTriggersArgs),
             RalphLoopPresets(loops::RalphLoopPresetsArgs),
@@ -157,6 +152,7 @@ macro_rules! for_each_call {
             Reconcile(reconcile::ReconcileArgs),
             RegisterManager(registration::RegisterManagerArgs),
             RegisterWorker(registration::RegisterWorkerArgs),
+            Replay(replay::ReplayArgs),
             Runs(runs::RunsArgs),
             Deregister(sessions::DeregisterArgs),
             Sessions(sessions::SessionsArgs),

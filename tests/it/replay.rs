@@ -1,0 +1,101 @@
+//! The story of a task, told from the command line.
+
+use crate::support::World;
+use crate::support::rollout::Rollout;
+use std::path::Path;
+
+/// Task `t1` with a pair that has a rollout each, after one turn, one message and the finish.
+fn finished(world: &World) -> (Rollout, Rollout) {
+    let directory = world.work_dir("project");
+    let mut worker = Rollout::create(&world.codex_home(), &directory).unwrap();
+    let manager = Rollout::create(&world.codex_home(), &directory).unwrap();
+    world.conveyor(&["tasks", "--create", "t1", "--goal", "Ship it"]).ok();
+    register(world, "worker", "w1", &worker.path);
+    register(world, "manager", "m1", &manager.path);
+    world.conveyor(&["bind", "--task", "t1", "--worker", "w1", "--manager", "m1"]).ok();
+    worker.begin("do it").unwrap();
+    worker.complete("the secret answer").unwrap();
+    world.conveyor(&["ingest", "w1"]).ok();
+    world.conveyor(&["dispatch", "--once"]).ok();
+    world.conveyor(&["record-decision", "t1", "nudge", "--reason", "one test is missing"]).ok();
+    world.conveyor(&["enqueue-nudge-worker", "t1", "--message", "the secret order"]).ok();
+    world.conveyor(&["dispatch", "--once"]).ok();
+    world.conveyor(&["worker-inbox", "t1", "--consume-next"]).ok();
+    world.conveyor(&["finish-task", "t1", "--reason", "all is well"]).ok();
+    (worker, manager)
+}
+
+fn register(world: &World, role: &str, name: &str, rollout: &Path) {
+    let pid = std::process::id().to_string();
+    let command = format!("register-{role}");
+    let rollout = rollout.to_str().unwrap();
+    world.conveyor(&[&command, "--name", name, "--pid", &pid, "--codex-session", rollout]).ok();
+}
+
+/// What was told, without the times.
+fn told(text: &str) -> Vec<&str> {
+    let is_entry = |line: &&str| line.get(2..3) == Some(":");
+    text.lines().filter(is_entry).map(|line| line[18..].trim_start()).collect()
+}
+
+#[test]
+fn a_replay_reads_as_the_story_of_the_task() {
+    let world = World::new();
+    let _rollouts = finished(&world);
+    let replay = world.conveyor(&["replay", "t1"]).ok();
+    let text = &replay.stdout;
+    let told = told(text);
+    let mut at = 0;
+    for expect in [
+        "task created: Ship it",
+        "bound: w1 works, m1 supervises",
+        "w1 begins a turn",
+        "w1 completes its turn",
+        "tells m1: worker_task_complete of w1",
+        "worker_task_complete lies in the mailbox of m1",
+        "decision nudge: one test is missing",
+        "sends the worker a message (nudge_worker, succeeded)",
+        "w1 takes nudge_worker from its mailbox after",
+        "finish_task succeeded: all is well",
+    ] {
+        let found = told[at..].iter().position(|line| line.contains(expect));
+        at += found.unwrap_or_else(|| panic!("{expect:?} is not told after {at} lines of:\n{text}"));
+    }
+    assert!(!text.contains("secret"), "{text}");
+    assert!(!text.contains('\x1b'), "colours without a terminal: {text}");
+
+    let verbatim = world.conveyor(&["replay", "t1", "--include-content"]).ok();
+    let verbatim = verbatim.stdout;
+    assert!(
+        verbatim.contains("│ the secret answer") && verbatim.contains("│ the secret order"),
+        "{verbatim}"
+    );
+}
+
+#[test]
+fn a_replay_can_be_cut_in_time_and_is_empty_then() {
+    let world = World::new();
+    world.conveyor(&["tasks", "--create", "t1", "--goal", "Ship it"]).ok();
+    let count = |args: &[&str]| {
+        let args = [&["replay", "t1", "--json"], args].concat();
+        world.conveyor(&args).ok().json()["entry_count"].clone()
+    };
+    assert_eq!(count(&[]), 1);
+    assert_eq!(count(&["--since", "1h"]), 1);
+    assert_eq!(count(&["--until", "1h"]), 0);
+    assert_eq!(count(&["--format", "compact"]), 0);
+    let nothing = world.conveyor(&["replay", "t1", "--until", "1h"]).ok();
+    assert!(nothing.stdout.ends_with("nothing is on record\n"), "{}", nothing.text());
+}
+
+#[test]
+fn a_replay_says_why_it_refuses_and_what_to_do() {
+    let world = World::new();
+    world.conveyor(&["tasks", "--create", "t1", "--goal", "Ship it"]).ok();
+    let refused = world.conveyor(&["replay", "t1", "--format", "full-transcript"]).exits(2);
+    assert!(refused.stderr.contains("--include-content"), "{}", refused.stderr);
+    world.conveyor(&["replay", "nope"]).exits(1);
+    for bad in [["--limit", "0"], ["--since", "tomorrow"], ["--role", "boss"], ["--format", "novel"]] {
+        world.conveyor(&[&["replay", "t1"], &bad[..]].concat()).exits(2);
+    }
+}
