@@ -22,6 +22,7 @@ pub mod lock;
 #[cfg(test)]
 mod model;
 pub mod paths;
+mod pictures;
 pub mod runtime;
 mod screen_watch;
 pub mod session;

@@ -17,6 +17,9 @@ impl Show for calls::cycle::CycleArgs {}
 impl Show for calls::discover::DiscoverArgs {}
 impl Show for calls::ingest::IngestArgs {}
 impl Show for calls::plain::StartArgs {}
+impl Show for calls::loop_evidence::LoopEvidenceAddArgs {}
+impl Show for calls::loop_evidence::LoopEvidenceAdversarialCheckArgs {}
+impl Show for calls::loop_evidence::LoopEvidenceVisualDiffArgs {}
 impl Show for calls::loops::LoopTemplatesArgs {}
 impl Show for calls::loops::RalphLoopPresetsArgs {}
 impl Show for calls::reconcile::ReconcileArgs {}

@@ -17,6 +17,8 @@ mod epilogue;
 mod inbox;
 mod input;
 mod json_only;
+mod loop_evidence;
+mod loop_status;
 mod loops;
 mod man;
 mod manager_config;
@@ -69,6 +71,7 @@ struct Cli {
 enum Command {
     #[command(flatten)]
     Call(Box<Request>),
+    LoopEvidence(loop_evidence::LoopEvidenceArgs),
     Doctor(doctor::DoctorArgs),
     DoctorSelf(doctor::DoctorSelfArgs),
     Completions(completions::CompletionsArgs),
@@ -161,6 +164,7 @@ fn run(cli: Cli, program: &'static str) -> Result<u8, Failure> {
     let mut output = Output::new(cli.json);
     match command {
         Command::Call(request) => call(*request, &paths, caller, &mut output),
+        Command::LoopEvidence(args) => call(args.verb.into(), &paths, caller, &mut output),
         Command::Doctor(args) => doctor::doctor(&args, &paths, &caller.cwd),
         Command::DoctorSelf(args) => doctor::doctor_self(&args, &caller),
         Command::Completions(args) => completions::run(&args, program),

@@ -67,7 +67,7 @@ impl CriteriaSummary {
 pub const ADVERSARIAL_CHECK: &str = "adversarial_check";
 
 /// What such an attempt must tell, each in words.
-const ADVERSARIAL_FIELDS: [&str; 3] = ["failure_mode", "check", "result"];
+pub const ADVERSARIAL_FIELDS: [&str; 3] = ["failure_mode", "check", "result"];
 
 /// Status words of evidence that speaks against the work.
 const FAILING_STATUSES: [&str; 6] = ["error", "errored", "fail", "failed", "failure", "rejected"];

@@ -186,6 +186,8 @@ pub struct NewLoop {
     pub cleanup_policy: Option<String>,
     /// Digest of the prompt that every pass starts from.
     pub seed_prompt_sha256: Option<String>,
+    /// The command that made it, where that was no template.
+    pub source: Option<String>,
 }
 
 impl NewLoop {
@@ -208,7 +210,7 @@ impl NewLoop {
                 self.current_iteration
             )));
         }
-        Ok(json!({
+        let mut metadata = json!({
             "kind": "ralph_loop",
             "policy_record": true,
             "template": self.template,
@@ -222,7 +224,11 @@ impl NewLoop {
             "recommended_tools": base.recommended_tools,
             "tags": base.tags,
             "seed_prompt_sha256": self.seed_prompt_sha256,
-        }))
+        });
+        if let Some(source) = &self.source {
+            metadata["source"] = json!(source);
+        }
+        Ok(metadata)
     }
 
     fn required(&self, base: &LoopTemplate) -> Result<Vec<String>, Failure> {
@@ -284,6 +290,7 @@ mod tests {
             current_iteration: 1,
             cleanup_policy: Some("compact".into()),
             seed_prompt_sha256: Some("abc".into()),
+            source: None,
         };
         let policy = policy(&new);
         assert_eq!(policy.required_before_continue, ["build_passed", "cleanup", "docs", "adversarial_check"]);

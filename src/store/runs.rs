@@ -255,11 +255,19 @@ pub fn end_active(conn: &Connection, task_id: &str, status: &str) -> Result<Opti
     Ok(run_id)
 }
 
-/// The loop policy that a run of this task holds.
+/// The loop policy that a run of this task holds, see [`loop_run`].
+///
+/// # Errors
+/// As [`loop_run`].
+pub fn loop_policy(conn: &Connection, task_id: &str, reference: &str) -> Result<LoopPolicy, StoreError> {
+    Ok(loop_run(conn, task_id, reference)?.1)
+}
+
+/// A run of this task with the loop policy that it holds.
 ///
 /// # Errors
 /// `NotFound` for an unknown run; `Refused` for a run of another task or without a loop policy.
-pub fn loop_policy(conn: &Connection, task_id: &str, reference: &str) -> Result<LoopPolicy, StoreError> {
+pub fn loop_run(conn: &Connection, task_id: &str, reference: &str) -> Result<(Run, LoopPolicy), StoreError> {
     let Some(run) = find(conn, task_id, reference)? else {
         let names = names_of_task(conn, task_id)?;
         return Err(Failure::unknown_name("run", reference, &names)
@@ -269,11 +277,12 @@ pub fn loop_policy(conn: &Connection, task_id: &str, reference: &str) -> Result<
     if run.task_id != task_id {
         return Err(Failure::refused(format!("run {} belongs to another task", run.name)).into());
     }
-    LoopPolicy::of_run(&run.id, &run.metadata).ok_or_else(|| {
-        Failure::refused(format!("run {} holds no loop policy", run.name))
+    match LoopPolicy::of_run(&run.id, &run.metadata) {
+        Some(policy) => Ok((run, policy)),
+        None => Err(Failure::refused(format!("run {} holds no loop policy", run.name))
             .hint("make one that does: `conveyor loop-templates --create-run TASK --template TEMPLATE`")
-            .into()
-    })
+            .into()),
+    }
 }
 
 fn names_of_task(conn: &Connection, task_id: &str) -> Result<Vec<String>, StoreError> {

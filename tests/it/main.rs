@@ -13,6 +13,7 @@ mod demo;
 mod harness;
 mod launch;
 mod live;
+mod loops;
 mod mcp;
 mod observe;
 mod pair;

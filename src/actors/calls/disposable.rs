@@ -126,6 +126,7 @@ impl CreateDisposableBindingArgs {
             current_iteration: self.current_iteration,
             cleanup_policy: self.cleanup_policy.clone(),
             seed_prompt_sha256: self.seed_prompt_sha256.clone(),
+            source: self.template.is_none().then(|| "create-disposable-binding".to_owned()),
         })
     }
 

@@ -22,6 +22,8 @@ pub mod disposable;
 pub mod epilogue;
 pub mod inbox;
 pub mod ingest;
+pub mod loop_evidence;
+pub mod loop_status;
 pub mod loops;
 pub mod manager_config;
 pub mod page;
@@ -142,6 +144,10 @@ macro_rules! for_each_call {
             SessionInbox(inbox::SessionInboxArgs),
             WorkerInbox(inbox::WorkerInboxArgs),
             Ingest(ingest::IngestArgs),
+            LoopEvidenceAdd(loop_evidence::LoopEvidenceAddArgs),
+            LoopEvidenceAdversarialCheck(loop_evidence::LoopEvidenceAdversarialCheckArgs),
+            LoopEvidenceVisualDiff(loop_evidence::LoopEvidenceVisualDiffArgs),
+            LoopStatus(loop_status::LoopStatusArgs),
             LoopTemplates(loops::LoopTemplatesArgs),
             LoopTriggers(loops::LoopTriggersArgs),
             RalphLoopPresets(loops::RalphLoopPresetsArgs),

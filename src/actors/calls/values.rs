@@ -58,6 +58,15 @@ pub fn seconds(value: &str) -> Result<f64, String> {
     }
 }
 
+/// A share of a whole.
+///
+/// # Errors
+/// A sentence for clap to show.
+pub fn share(value: &str) -> Result<f64, String> {
+    let share: f64 = value.parse().map_err(|_| "this is not a number".to_owned())?;
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("a share is from 0 to 1".to_owned()) }
+}
+
 /// A name that can be a directory, a tmux session and a word of a command line.
 ///
 /// # Errors
@@ -81,6 +90,21 @@ mod tests {
             [("0", Some(0.0)), ("2.5", Some(2.5)), ("-1", None), ("NaN", None), ("inf", None), ("x", None)]
         {
             assert_eq!(seconds(value).ok(), expect, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_share_is_from_nothing_to_all() {
+        for (value, expect) in [
+            ("0", Some(0.0)),
+            ("0.02", Some(0.02)),
+            ("1", Some(1.0)),
+            ("1.5", None),
+            ("-1", None),
+            ("NaN", None),
+            ("", None),
+        ] {
+            assert_eq!(share(value).ok(), expect, "{value}");
         }
     }
 

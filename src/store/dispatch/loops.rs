@@ -5,9 +5,8 @@ use serde_json::{Value, json};
 
 use super::{Entry, entry};
 use crate::domain::Failure;
-use crate::domain::criteria::{ADVERSARIAL_CHECK, is_adversarial_proof};
 use crate::domain::loop_policy::{BlockReason, LoopPolicy};
-use crate::store::{StoreError, runs};
+use crate::store::{StoreError, loop_evidence, runs};
 
 /// What the gate decided, and on which policy.
 pub(super) struct Gate {
@@ -34,36 +33,13 @@ pub(super) fn gate(
         Err(StoreError::Refused(refusal)) => return Ok(Err(refusal)),
         Err(error) => return Err(error),
     };
-    let satisfied = satisfied_evidence(conn, task_id, &policy.run_id, requested - 1)?;
+    let satisfied = loop_evidence::satisfied(conn, task_id, &policy.run_id, requested - 1)?;
     let reason = policy.block_reason(requested, &satisfied);
     let missing = match &reason {
         Some(BlockReason::MissingEvidence(missing)) => missing.clone(),
         _ => Vec::new(),
     };
     Ok(Ok(Gate { policy, requested, missing, blocked: reason.map(|reason| reason.word()) }))
-}
-
-/// The types of the complete evidence that is satisfied for one iteration of the run.
-fn satisfied_evidence(
-    conn: &Connection,
-    task_id: &str,
-    run_id: &str,
-    iteration: i64,
-) -> Result<Vec<String>, StoreError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT evidence_json FROM acceptance_criteria WHERE task_id = ?1 AND status = 'satisfied'
-           AND json_extract(evidence_json, '$.ralph_loop_run_id') = ?2
-           AND json_extract(evidence_json, '$.iteration') = ?3",
-    )?;
-    let rows: Vec<String> =
-        statement.query_map((task_id, run_id, iteration), |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let evidence = rows.iter().filter_map(|row| serde_json::from_str::<Value>(row).ok());
-    Ok(evidence
-        .filter_map(|evidence| {
-            let kind = evidence.get("evidence_type")?.as_str()?.to_owned();
-            (kind != ADVERSARIAL_CHECK || is_adversarial_proof(&evidence)).then_some(kind)
-        })
-        .collect())
 }
 
 impl Gate {
