@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::events::{self, Event};
 use super::sessions::{self, Session};
-use super::{Change, Query, StoreError, Topic, tasks};
+use super::{Change, Query, StoreError, Topic, tasks, turn_facts};
 use crate::domain::{Failure, Role, ids::new_id, time::now_iso};
 
 /// A row of `bindings` that ties two registered sessions to a task.
@@ -195,6 +195,7 @@ pub fn bind(conn: &Connection, new: &Bind) -> Result<BoundTask, StoreError> {
         &binding.state,
         &binding.created_at,
     ))?;
+    turn_facts::take_over(conn, &worker)?;
     events::record(
         conn,
         &Event {
@@ -268,7 +269,9 @@ impl Change for Unbind {
     fn run(self, tx: &Connection) -> Result<Self::Out, StoreError> {
         let task = tasks::get(tx, &self.task)?;
         let Some(ended) = end_of_task(tx, &task.id)? else {
-            return Err(Failure::refused(format!("task {} has no active binding to end", task.name)).into());
+            return Err(Failure::refused(format!("task {} has no active binding to end", task.name))
+                .hint("see what is bound: `conveyor tasks --active`")
+                .into());
         };
         events::record(
             tx,
@@ -303,6 +306,7 @@ pub fn end_of_task(conn: &Connection, task_id: &str) -> Result<Option<Ended>, St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{TurnKey, TurnOutcome};
     use crate::store::registration::Deregister;
     use crate::store::testing::TestDb;
 
@@ -342,6 +346,41 @@ mod tests {
             db.texts("SELECT type FROM events WHERE task_id IS NOT NULL ORDER BY id"),
             ["task_created", "task_created", "binding_created", "binding_ended", "binding_created"]
         );
+    }
+
+    #[test]
+    fn a_worker_brings_what_nobody_was_told_of_its_thread_under_another_name() {
+        use Role::{Manager, Worker};
+        let sessions =
+            [("old", Worker), ("new", Worker), ("other", Worker), ("m1", Manager), ("m2", Manager)];
+        let mut db = database(&["t1", "t2"], &sessions);
+        db.conn
+            .execute_batch(
+                "UPDATE sessions SET codex_session_id = 'thread' WHERE name IN ('old', 'new');
+                 UPDATE sessions SET codex_session_id = 'elsewhere' WHERE name = 'other'",
+            )
+            .unwrap();
+        let tell = |db: &TestDb, turn: &str| {
+            let fact = turn_facts::NewFact {
+                session_id: &sessions::get(&db.conn, "old").unwrap().id,
+                thread_id: "thread",
+                key: &TurnKey::Id(turn.into()),
+                outcome: TurnOutcome::Completed,
+                event_id: None,
+                error: None,
+            };
+            turn_facts::record(&db.conn, &fact).unwrap();
+        };
+        let owners = "SELECT turn_key || ' ' || s.name FROM turn_facts f JOIN sessions s ON s.id = f.session_id ORDER BY f.id";
+        tell(&db, "told");
+        db.conn.execute("UPDATE turn_facts SET routed_at = 'then'", []).unwrap();
+        tell(&db, "untold");
+        bind_names(&mut db, "t2", "other", "m2").unwrap();
+        assert_eq!(db.texts(owners), ["told old", "untold old"]);
+        bind_names(&mut db, "t1", "new", "m1").unwrap();
+        assert_eq!(db.texts(owners), ["told old", "untold new"]);
+        let old = sessions::get(&db.conn, "old").unwrap();
+        assert_eq!(turn_facts::take_over(&db.conn, &old).unwrap(), 0, "it is a bound worker's");
     }
 
     #[test]

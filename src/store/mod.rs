@@ -29,6 +29,7 @@ mod error;
 pub mod events;
 pub mod exits;
 pub mod following;
+pub mod forks;
 pub mod handoffs;
 pub mod heartbeats;
 pub mod history;

@@ -4,7 +4,8 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Value, json};
 
-use super::StoreError;
+use super::sessions::Session;
+use super::{StoreError, forks};
 use crate::domain::time::now_iso;
 use crate::domain::{TurnKey, TurnOutcome};
 
@@ -28,11 +29,14 @@ pub struct NewFact<'a> {
 /// Records the end of a turn. `false` when it was known already, and nothing changed.
 ///
 /// Where one thread is registered under two names, the fact belongs to the one that is a bound
-/// worker: read first under the other, it would be told to nobody.
+/// worker: read first under the other, it would be told to nobody. Likewise where a fork repeats the
+/// turns of the thread it came from.
 ///
 /// # Errors
 /// Whatever SQLite answers.
 pub fn record(conn: &Connection, fact: &NewFact<'_>) -> Result<bool, StoreError> {
+    let origin = forks::other_thread_with(conn, fact.thread_id, fact.key)?;
+    let thread_id = origin.as_deref().unwrap_or(fact.thread_id);
     let inserted = conn
         .prepare_cached(
             "INSERT INTO turn_facts (session_id, thread_id, turn_key, outcome, event_id, error_json, recorded_at)
@@ -46,7 +50,7 @@ pub fn record(conn: &Connection, fact: &NewFact<'_>) -> Result<bool, StoreError>
         )?
         .execute((
             fact.session_id,
-            fact.thread_id,
+            thread_id,
             fact.key.to_string(),
             fact.outcome.as_str(),
             fact.event_id,
@@ -54,6 +58,23 @@ pub fn record(conn: &Connection, fact: &NewFact<'_>) -> Result<bool, StoreError>
             now_iso(),
         ))?;
     Ok(inserted == 1)
+}
+
+/// Gives a worker that is being bound what nobody was told of its thread, where it was read under a
+/// name that is bound no more, or never was.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn take_over(conn: &Connection, worker: &Session) -> Result<usize, StoreError> {
+    let taken = conn
+        .prepare_cached(
+            "UPDATE turn_facts SET session_id = ?1
+             WHERE thread_id = ?2 AND routed_at IS NULL AND session_id <> ?1
+               AND NOT EXISTS (SELECT 1 FROM bindings b
+                               WHERE b.worker_session_id = turn_facts.session_id AND b.state IN ('active', 'ending'))",
+        )?
+        .execute((&worker.id, &worker.codex_session_id))?;
+    Ok(taken)
 }
 
 /// The error of a turn whose process stopped before it ended.

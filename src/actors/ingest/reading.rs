@@ -5,8 +5,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::codex::rollout::{
-    Batch, MetaError, OpenTurn, ParsedLine, ReadError, ReadLimits, RolloutReader, SessionMeta, TurnChange,
-    TurnError, TurnSignal, TurnTracker,
+    Batch, MetaError, OpenTurn, ParsedLine, ReadError, ReadLimits, RolloutLine, RolloutReader, SessionMeta,
+    TurnChange, TurnError, TurnSignal, TurnTracker,
 };
 use crate::domain::{Failure, FailureKind, OriginHeader, TurnKey};
 use crate::store::codex_events::NewEvent;
@@ -57,9 +57,9 @@ impl Reading {
             check_start(&self.session, &batch)?;
             self.at_start = batch.lines.is_empty() && batch.skipped_lines == 0;
         }
-        let turns = &mut self.turns;
+        let (turns, thread_id) = (&mut self.turns, self.session.thread_id.as_deref());
         Ok(OwnedBatch {
-            lines: batch.lines.into_iter().map(|parsed| read_line(turns, parsed)).collect(),
+            lines: batch.lines.into_iter().map(|parsed| read_line(turns, thread_id, parsed)).collect(),
             new_offset: batch.new_offset,
             skipped_lines: batch.skipped_lines,
             open_turn: turns.open().map(|turn| TurnKey::new(turn.turn_id.clone(), turn.offset)),
@@ -103,12 +103,15 @@ fn open_turn(key: &TurnKey) -> OpenTurn {
     }
 }
 
-fn read_line(turns: &mut TurnTracker, parsed: ParsedLine<'_>) -> ReadLine {
-    let signal = TurnSignal::of(&parsed.line);
+fn read_line(turns: &mut TurnTracker, thread_id: Option<&str>, parsed: ParsedLine<'_>) -> ReadLine {
     let line = parsed.line;
+    let meaning = match TurnSignal::of(&line) {
+        Some(signal) => meaning(turns, parsed.offset, signal),
+        None => forked_from(thread_id, &line).map(Meaning::ForkedFrom),
+    };
     ReadLine {
         ordinal: line.ordinal,
-        meaning: signal.and_then(|signal| meaning(turns, parsed.offset, signal)),
+        meaning,
         event: NewEvent {
             byte_offset: parsed.offset,
             timestamp: line.timestamp.map(Into::into),
@@ -132,6 +135,13 @@ fn meaning(turns: &mut TurnTracker, offset: u64, signal: TurnSignal) -> Option<M
         Some(TurnChange::Abandoned(open)) => open.turn_id.map(|id| Meaning::TurnDied(TurnKey::Id(id))),
         None => arrival.map(Meaning::Arrived),
     }
+}
+
+/// Whose history the rollout of `thread_id` continues. An older Codex copies the lines of that thread,
+/// the one that describes it among them, and does not name it otherwise.
+fn forked_from(thread_id: Option<&str>, line: &RolloutLine<'_>) -> Option<String> {
+    let meta = SessionMeta::of(line)?;
+    if thread_id.is_none_or(|thread_id| thread_id == meta.id) { meta.forked_from_id } else { Some(meta.id) }
 }
 
 fn arrival(signal: &TurnSignal) -> Option<Arrival> {

@@ -124,6 +124,29 @@ async fn a_later_registration_reads_a_rotated_rollout_from_its_start() {
 }
 
 #[actix::test]
+async fn a_fork_that_repeats_the_turns_of_its_parent_tells_only_its_own() {
+    let forked = r#"{"type":"session_meta","payload":{"id":"thread-2","forked_from_id":"thread-1"}}"#;
+    let silent = r#"{"type":"session_meta","payload":{"id":"thread-2"}}"#;
+    for fork in [lines(&[forked, START, END]), lines(&[silent, META, START, END])] {
+        let fork = fork + &lines(&[END_B]);
+        for child_first in [false, true] {
+            let world = World::new();
+            let copy = world.rollout.with_file_name("fork.jsonl");
+            fs::write(&copy, &fork).unwrap();
+            world.write(lines(&[META, START, END]));
+            let first = if child_first { (&copy, "thread-2") } else { (&world.rollout, "thread-1") };
+            world.move_to(first.0, first.1);
+            world.ingest().await;
+            world.move_to(&world.rollout, "thread-1");
+            world.ingest().await;
+            world.move_to(&copy, "thread-2");
+            world.ingest().await;
+            assert_eq!(world.facts(), ["a completed ", "b interrupted "], "{fork}");
+        }
+    }
+}
+
+#[actix::test]
 async fn what_is_left_of_a_rollout_is_read_before_it_is_left_if_it_can_be() {
     let world = World::new();
     world.write(lines(&[META, START, END]));

@@ -12,7 +12,7 @@ use crate::store::receipts::{self, Arrival};
 use crate::store::sessions::{self, Session};
 use crate::store::telemetry::{self, Actor, Severity, Telemetry};
 use crate::store::turn_facts::{self, NewFact};
-use crate::store::{Change, StoreError, bindings};
+use crate::store::{Change, StoreError, bindings, forks};
 
 /// A whole line of a rollout and what it means for turns and deliveries.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +44,8 @@ pub enum Meaning {
     TurnDied(TurnKey),
     /// A user's text arrived.
     Arrived(Arrival),
+    /// The thread continues the history of this other thread, and may repeat its turns.
+    ForkedFrom(String),
 }
 
 /// Takes in a batch of lines of a session's rollout: the position, the events, a fact for each
@@ -184,6 +186,7 @@ impl Append<'_> {
                 self.appended.receipts += usize::from(observed.is_some());
                 Ok(())
             }
+            Some(Meaning::ForkedFrom(thread_id)) => forks::record(self.tx, self.thread_id, thread_id),
             Some(Meaning::TurnDied(key)) => {
                 self.fact(key, TurnOutcome::Failed, None, Some(&turn_facts::crash()))
             }

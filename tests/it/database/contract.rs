@@ -3,6 +3,7 @@
 use regex::Regex;
 use rusqlite::{Connection, Row};
 use serde_json::{Value, json};
+use std::fs;
 
 use super::fresh;
 
@@ -107,11 +108,11 @@ fn condition(check: &Value) -> String {
 fn drop_our_indexes(conn: &Connection) {
     let index = Regex::new(r"CREATE INDEX (\w+)\s+ON (\w+)").unwrap();
     let contract = contract();
-    for migration in [
-        include_str!("../../../migrations/V1__conveyor.sql"),
-        include_str!("../../../migrations/V2__views.sql"),
-    ] {
-        for found in index.captures_iter(migration).filter(|found| !contract["tables"][&found[2]].is_null()) {
+    let migrations = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+    for migration in fs::read_dir(migrations).unwrap().map(|entry| entry.unwrap().path()) {
+        let Ok(migration) = fs::read_to_string(migration) else { continue };
+        for found in index.captures_iter(&migration).filter(|found| !contract["tables"][&found[2]].is_null())
+        {
             conn.execute_batch(&format!("DROP INDEX {}", &found[1])).unwrap();
         }
     }
