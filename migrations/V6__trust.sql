@@ -10,3 +10,7 @@ CREATE INDEX thread_forks_from ON thread_forks (forked_from, thread_id);
 
 -- Facts about a thread that nobody was told of, whichever name it had then.
 CREATE INDEX turn_facts_unrouted_thread ON turn_facts (thread_id, session_id) WHERE routed_at IS NULL;
+
+-- What waits for a session to take it: in its mailbox, or because no push reached it.
+CREATE INDEX routed_notifications_waiting ON routed_notifications (target_session_id, created_at)
+    WHERE consumed_at IS NULL AND (state = 'pending' OR (state = 'delivered' AND delivery_mode = 'pull_required'));

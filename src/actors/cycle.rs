@@ -15,6 +15,7 @@ use crate::store::cycles::{
     CycleReport, FailCycle, FinishCycle, ReadContext, ReadWorkerState, Span, SpanClock, StartCycle,
     StartedCycle, TakenIn, WorkerState,
 };
+use crate::store::session_facts::OpenFacts;
 use crate::store::sessions::Session;
 
 /// Runs a cycle of a task (name or id). From `busy_wait_seconds` without news on, the worker's
@@ -61,6 +62,7 @@ impl Pass<'_> {
         let worker = self.step(CyclePhase::InferWorkerState, state).await?;
         let screen = self.screen(&worker, ingested.new_events).await;
         let context = async { Ok(store.read(ReadContext(bound.clone())).await?) };
+        let mut conditions = store.read(OpenFacts).await?;
         let manager_context = self.step(CyclePhase::LoadManagerContext, context).await?;
         Ok(CycleReport {
             kind: "session_cycle".into(),
@@ -75,6 +77,8 @@ impl Pass<'_> {
             manager_session: bound.manager.name.clone(),
             worker_alive: lives(&bound.worker),
             manager_alive: lives(&bound.manager),
+            worker_conditions: conditions.remove(&bound.worker.id).unwrap_or_default(),
+            manager_conditions: conditions.remove(&bound.manager.id).unwrap_or_default(),
             ingest: TakenIn {
                 new_events: ingested.new_events,
                 new_offset: ingested.new_offset,

@@ -20,6 +20,7 @@ use super::doubt::{self, Doubt};
 use super::ending::End;
 use super::file_watch::{CatchUp, FileWatch};
 use super::hub::gone;
+use super::idle;
 use super::session::{Attend, Deliver, Interrupt, Look, Nudge, Session, Terminals};
 use super::tailer::{Rebind, Tailer, TailerParts};
 use super::task::{ServeInTask, Task};
@@ -235,6 +236,7 @@ impl Actor for Guardian {
             ctx.spawn(follow.into_actor(self));
             let doubts = doubt::sweep(self.store.clone(), ctx.address().recipient());
             ctx.spawn(doubts.into_actor(self));
+            ctx.spawn(idle::sweep(self.store.clone()).into_actor(self));
         }
     }
 }

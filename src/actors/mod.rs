@@ -15,6 +15,7 @@ pub mod guardian;
 mod hands;
 mod hearing;
 pub mod hub;
+mod idle;
 pub mod ingest;
 pub mod launch;
 mod liveness;

@@ -47,8 +47,15 @@ fn list(deliveries: &[Delivery]) -> String {
         text.push(line);
         text.extend(delivery.error.iter().map(|error| format!("    {error}")));
         text.extend(delivery.pane_class.iter().map(|class| format!("    its pane showed: {class}")));
-        let exit = delivery.target_exited_at.iter().filter(|_| !delivery.state.is_final());
-        text.extend(exit.map(|at| format!("    {} has exited, at {at}", delivery.target_session_name)));
+        if !delivery.state.is_final() {
+            let target = &delivery.target_session_name;
+            text.extend(
+                delivery.target_exited_at.iter().map(|at| format!("    {target} has exited, at {at}")),
+            );
+            text.extend(
+                delivery.target_idle_since.iter().map(|at| format!("    {target} sits idle, since {at}")),
+            );
+        }
     }
     text.join("\n")
 }

@@ -33,6 +33,7 @@ pub mod forks;
 pub mod handoffs;
 pub mod heartbeats;
 pub mod history;
+pub mod idle_managers;
 pub mod launches;
 pub mod loop_evidence;
 pub mod loop_runs;

@@ -10,6 +10,7 @@ use crate::domain::activity::task_completed;
 use crate::domain::pane_signal::PaneSignal;
 use crate::domain::time::parse_iso;
 use crate::domain::{Activity, TurnOutcome};
+use crate::store::session_facts::SessionFact;
 use crate::store::{Query, StoreError, codex_events, turn_facts};
 
 /// Where the count of recent events stops.
@@ -38,6 +39,12 @@ pub struct CycleReport {
     pub worker_alive: bool,
     /// The manager's process is there.
     pub manager_alive: bool,
+    /// What is so of the worker and needs to be known: it has exited, it waits for somebody, …
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub worker_conditions: Vec<SessionFact>,
+    /// The same of the manager: it sat idle while something waited for it, …
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub manager_conditions: Vec<SessionFact>,
     /// What this cycle read of the worker's rollout.
     pub ingest: TakenIn,
     /// What the worker is doing.

@@ -46,6 +46,8 @@ fn report(db: &TestDb, cycle: &StartedCycle) -> CycleReport {
         worker_session: cycle.bound.worker.name.clone(),
         manager_session: cycle.bound.manager.name.clone(),
         worker_alive: true,
+        worker_conditions: vec![],
+        manager_conditions: vec![],
         manager_alive: false,
         ingest: TakenIn { new_events: 1, new_offset: 2, skipped_lines: 3 },
         worker: worker_state(db, &cycle.bound),

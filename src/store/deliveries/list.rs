@@ -61,6 +61,9 @@ pub struct Delivery {
     /// Since when the target's process is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_exited_at: Option<String>,
+    /// Since when the target sits idle while something waits for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_idle_since: Option<String>,
 }
 
 /// The evidence that a delivery arrived.
@@ -85,7 +88,9 @@ const SELECT: &str = "SELECT d.id, d.source, COALESCE(n.signal_type, c.type, d.s
         d.claimed_at, d.started_at, d.sent_at, d.settled_at,
         d.receipt_event_id, e.timestamp, d.receipt_json, d.error, d.pane_class,
         (SELECT MAX(x.recorded_at) FROM session_facts x
-         WHERE x.session_id = d.target_session_id AND x.kind = 'exited' AND x.cleared_at IS NULL)
+         WHERE x.session_id = d.target_session_id AND x.kind = 'exited' AND x.cleared_at IS NULL),
+        (SELECT MAX(i.detail_json ->> '$.idle_since') FROM session_facts i
+         WHERE i.session_id = d.target_session_id AND i.kind = 'idle_with_mail' AND i.cleared_at IS NULL)
     FROM deliveries d JOIN sessions s ON s.id = d.target_session_id
     LEFT JOIN routed_notifications n ON n.id = d.notification_id
     LEFT JOIN commands c ON c.id = d.command_id
@@ -127,6 +132,7 @@ impl Delivery {
             error: row.get(23)?,
             pane_class: row.get(24)?,
             target_exited_at: row.get(25)?,
+            target_idle_since: row.get(26)?,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod live;
 mod pairs;
+mod undecided;
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,7 @@ pub use live::{
     Drift, DriftKind, LiveManager, LivePair, LiveReport, LiveSession, Sighting, SilentManager, TaskName,
 };
 pub use pairs::{BoundPair, BoundPairs, UnfinishedCommand};
+pub use undecided::Undecided;
 
 use super::schema::{self, CONTRACT_VERSION, NEWEST_CONTRACT_VERSION};
 use super::{Query, StoreError};
@@ -43,6 +45,9 @@ pub struct DbReport {
     pub schema_version: i64,
     /// How large it is.
     pub size: Size,
+    /// What a person has to decide: `conveyor deliveries --state unknown`, `conveyor telemetry failures`.
+    #[serde(default)]
+    pub undecided: Undecided,
     /// Its `PRAGMA user_version`.
     pub user_version: i64,
 }
@@ -134,10 +139,11 @@ pub struct Size {
 }
 
 impl DbReport {
-    /// The report with what was seen of the sessions.
+    /// The report with what was seen of the sessions. From then on it is about the work too, which is
+    /// not well while somebody has to decide something.
     #[must_use]
     pub fn with_live(mut self, live: LiveReport) -> Self {
-        self.ok &= live.ok;
+        self.ok &= live.ok && self.undecided.is_none();
         self.checks.push(live.check());
         self.live_reconcile = Some(live);
         self
@@ -167,6 +173,8 @@ impl Query for Doctor {
             found: Found::References { violations },
         });
         let full_text = unless_damaged(full_text(conn), &mut problems)?;
+        // Where it cannot be counted the file is damaged, which the checks above tell.
+        let undecided = undecided::count(conn).unwrap_or_default();
         let integrity = Integrity { ok: problems.is_empty(), problems };
         Ok(DbReport {
             ok: integrity.ok && full_text.ok && checks.iter().all(|check| check.ok),
@@ -177,6 +185,7 @@ impl Query for Doctor {
             full_text,
             integrity,
             schema_version,
+            undecided,
             user_version,
         })
     }

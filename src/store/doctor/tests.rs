@@ -38,6 +38,7 @@ fn a_new_database_is_healthy_and_its_report_has_the_documented_shape() {
             "ok": true,
             "path": directory.path().join("workerctl.db"),
             "schema_version": 22,
+            "undecided": { "dead_letters": 0, "unknown_deliveries": 0 },
             "user_version": 22,
         })
     );
