@@ -13,7 +13,7 @@ use super::hands::Hands;
 use super::hearing::Hearing;
 use super::ingest;
 use super::screen_watch::ScreenWatch;
-use crate::codex::discover::{DiscoverError, session_of, system_processes};
+use crate::codex::discover::{DiscoverError, session_of, system_processes, threads_since};
 use crate::domain::{Failure, Recipe};
 use crate::store::Store;
 use crate::store::following::FollowThread;
@@ -84,24 +84,39 @@ impl Attendant {
     /// Listens until the app-server goes away.
     async fn listen(&self, socket: &Path) -> Result<(), Failure> {
         let (server, events) = self.hands.connection.listen(socket).await?;
+        // Where it went while nobody listened, which is not said again.
+        let linked = self.linked().await?;
+        self.tell(&linked, self.look(&linked).await);
         let heard = Hearing::new(self, server).listen(events).await;
         self.hands.connection.forget().await;
         heard
     }
 
     async fn look(&self, linked: &LinkedSession) -> Result<(), Failure> {
-        let pid = linked.link.as_ref().and_then(|link| link.tui_pid).or(linked.session.pid);
+        let Some(thread_id) = linked.session.codex_session_id.clone() else { return Ok(()) };
+        let link = linked.link.as_ref();
+        let pid = link.and_then(|link| link.app_server_pid.or(link.tui_pid)).or(linked.session.pid);
         let Some(pid) = pid.and_then(|pid| u32::try_from(pid).ok()) else { return Ok(()) };
-        let found = match blocking(move || session_of(&*system_processes(), pid)).await? {
-            Ok(found) => found,
+        let has_rollout = linked.session.codex_session_path.is_some();
+        let moves = move || {
+            let processes = system_processes();
+            let now = session_of(&*processes, pid)?;
+            if now.thread_id == thread_id && has_rollout {
+                return Ok(Vec::new());
+            }
+            threads_since(&*processes, pid, &thread_id)
+        };
+        let threads = match blocking(moves).await? {
+            Ok(threads) => threads,
             // It is ending, or has not written anything yet.
             Err(DiscoverError::NoSession { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        match found.rollout {
-            Some(path) => self.follow(&found.thread_id, &path).await,
-            None => Ok(()),
+        // One after the other, so that each is read before it is left.
+        for (thread_id, rollout) in threads {
+            self.follow(&thread_id, &rollout).await?;
         }
+        Ok(())
     }
 
     pub(super) async fn follow(&self, thread_id: &str, rollout: &Path) -> Result<(), Failure> {

@@ -130,6 +130,18 @@ impl Query for GetSession {
     }
 }
 
+/// One session by name or id, if it is known.
+#[derive(Debug)]
+pub struct FindSession(pub String);
+
+impl Query for FindSession {
+    type Out = Option<Session>;
+
+    fn run(self, conn: &Connection) -> Result<Self::Out, StoreError> {
+        find(conn, &self.0)
+    }
+}
+
 /// Which sessions a list shows.
 #[derive(Debug, Clone, Default)]
 pub struct SessionFilter {

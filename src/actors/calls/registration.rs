@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use super::Call;
 use super::sessions::communication;
 use crate::actors::blocking::blocking;
-use crate::actors::{Caller, Hub};
+use crate::actors::{Caller, Hub, ingest};
 use crate::codex::discover::{Clues, identify, system_processes};
 use crate::domain::{Communication, Failure, Role, name};
 use crate::store::registration::Register;
 use crate::store::session_links::Link;
-use crate::store::sessions::LinkedSession;
+use crate::store::sessions::{FindSession, LinkedSession};
 
 /// Which session, and under which name.
 #[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
@@ -102,8 +102,20 @@ async fn register(
     name::check("session", &args.name)?;
     let asker = caller.clone();
     let register = blocking(move || describe(args, role, &asker)).await??;
+    read_out_the_former(&register, hub).await?;
     let linked = hub.store.write(register).await?;
     Ok(RegisterReply::of(linked, &caller.program))
+}
+
+/// What a known session wrote last is read before its name goes on with another rollout.
+async fn read_out_the_former(register: &Register, hub: &Hub) -> Result<(), Failure> {
+    let Some(known) = hub.store.read(FindSession(register.name.clone())).await? else { return Ok(()) };
+    let leaves =
+        known.codex_session_path.is_some() && known.codex_session_path != register.codex_session_path;
+    if leaves && known.is_active() && known.role == register.role {
+        ingest::read_out(&hub.store, &known.id).await?;
+    }
+    Ok(())
 }
 
 impl RegisterReply {

@@ -87,6 +87,30 @@ pub fn session_of(processes: &dyn ProcessTable, pid: u32) -> Result<FoundSession
     newest.ok_or(DiscoverError::NoSession { pid })
 }
 
+/// The threads with a rollout that the session in `pid` went through from `thread_id` on, oldest
+/// first: a session that moves on keeps the threads it left.
+///
+/// # Errors
+/// As [`session_of`].
+pub fn threads_since(
+    processes: &dyn ProcessTable,
+    pid: u32,
+    thread_id: &str,
+) -> Result<Vec<(String, PathBuf)>, DiscoverError> {
+    let now = session_of(processes, pid)?;
+    if now.recipe == Recipe::OpenFiles {
+        return Ok(now.rollout.map(|rollout| (now.thread_id, rollout)).into_iter().collect());
+    }
+    let held = threads_held_by(processes, pid)?;
+    let since = held.into_iter().filter(|thread| thread.thread_id.as_str() >= thread_id);
+    let with_rollout = |thread: HeldThread| {
+        let rollout = rollout_for_thread(&thread.codex_home, &thread.thread_id)?;
+        let is_subagent = SessionMeta::read(&rollout).is_ok_and(|meta| meta.is_subagent());
+        (!is_subagent).then_some((thread.thread_id, rollout))
+    };
+    Ok(since.filter_map(with_rollout).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::{testing::*, *};
@@ -115,6 +139,28 @@ mod tests {
 
         let rollout = write_rollout(home.path(), &new, None);
         assert_eq!(session_of(&cleared, 7).unwrap().rollout, Some(rollout));
+    }
+
+    #[test]
+    fn a_session_that_moved_on_twice_went_through_both_threads() {
+        let home = tempfile::tempdir().unwrap();
+        let ids: Vec<String> = (1..=5).map(thread_id).collect();
+        let locks: Vec<PathBuf> = ids.iter().map(|id| lock_path(home.path(), id)).collect();
+        let mut rollouts: Vec<PathBuf> =
+            ids[..3].iter().map(|id| write_rollout(home.path(), id, None)).collect();
+        rollouts.push(write_rollout(home.path(), &ids[3], Some(&ids[2])));
+        let locks: Vec<&Path> = locks.iter().map(PathBuf::as_path).collect();
+        let check = |held: &[&Path], since: usize, expect: &[usize]| {
+            let processes = FakeProcesses::of(&[], &[(7, held)]);
+            let threads = threads_since(&processes, 7, &ids[since]).unwrap();
+            let expect: Vec<_> = expect.iter().map(|n| (ids[*n].clone(), rollouts[*n].clone())).collect();
+            assert_eq!(threads, expect);
+        };
+        // The fourth is a sub-agent's, the fifth has no rollout yet.
+        check(&locks, 0, &[0, 1, 2]);
+        check(&locks, 1, &[1, 2]);
+        check(&locks[4..], 0, &[]);
+        check(&[&rollouts[2]], 0, &[2]);
     }
 
     #[test]
