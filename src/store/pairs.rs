@@ -242,6 +242,8 @@ pub struct TellPairFailed {
     pub pair: NewPair,
     /// Its task's id, when it got that far.
     pub task_id: Option<String>,
+    /// The task was made for this pair, and nobody works on it.
+    pub gives_up_task: bool,
     /// Why.
     pub failure: Failure,
 }
@@ -250,9 +252,28 @@ impl Change for TellPairFailed {
     type Out = ();
 
     fn run(self, tx: &Connection) -> Result<(), StoreError> {
+        if let Some(task_id) = self.task_id.as_deref().filter(|_| self.gives_up_task) {
+            give_up(tx, task_id, &self.failure)?;
+        }
         let attributes = json!({ "error": self.failure.message, "kind": self.failure.kind });
         tell(tx, &self.pair, self.task_id.as_deref(), "failed", attributes)
     }
+}
+
+/// Its name is free again, and what happened stays on record.
+fn give_up(conn: &Connection, task_id: &str, failure: &Failure) -> Result<(), StoreError> {
+    tasks::set_state(conn, task_id, "failed")?;
+    events::record(
+        conn,
+        &Event {
+            actor: "workerctl",
+            event_type: "task_given_up",
+            task_id: Some(task_id),
+            payload: json!({ "error": failure.message }),
+            ..Event::default()
+        },
+    )?;
+    Ok(())
 }
 
 /// One telemetry event, `pair_<step>`.
@@ -389,8 +410,24 @@ mod tests {
     fn a_failure_is_told() {
         let mut db = TestDb::new();
         let failure = Failure::external("no tmux");
-        db.write(TellPairFailed { pair: pair(), task_id: None, failure }).unwrap();
+        db.write(TellPairFailed { pair: pair(), task_id: None, gives_up_task: false, failure }).unwrap();
         let sql = "SELECT event_type || severity || (attributes_json ->> '$.error') FROM telemetry_events";
         assert_eq!(db.texts(sql), ["pair_failederrorno tmux"]);
+    }
+
+    #[test]
+    fn a_task_that_was_made_in_vain_has_failed_and_its_name_is_free() {
+        let mut db = TestDb::new();
+        let ground = db.write(PreparePair(pair())).unwrap();
+        for (gives_up_task, state) in [(false, "candidate"), (true, "failed")] {
+            let (task_id, failure) = (Some(ground.task.id.clone()), Failure::external("no tmux"));
+            db.write(TellPairFailed { pair: pair(), task_id, gives_up_task, failure }).unwrap();
+            assert_eq!(db.texts("SELECT state FROM tasks"), [state]);
+        }
+        assert_eq!(
+            db.texts("SELECT payload_json ->> '$.error' FROM events WHERE type = 'task_given_up'"),
+            ["no tmux"]
+        );
+        assert!(db.write(PreparePair(pair())).unwrap().created);
     }
 }

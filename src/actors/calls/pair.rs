@@ -20,8 +20,8 @@ use crate::store::registration::Deregister;
 
 /// Start a worker and a manager, bind them to a task, and see that Dispatch runs
 ///
-/// The manager is told to supervise at once. Should it not start, the worker stays registered;
-/// everything else is taken back.
+/// The manager is told to supervise at once. Should it not start, the worker stays registered with
+/// its task; everything else is taken back. A task made for a pair whose worker does not start has failed.
 #[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
 pub struct PairArgs {
     /// The task, by name or id; created when there is none and --task-goal is given
@@ -254,16 +254,29 @@ impl Call for PairArgs {
             };
             return Ok(PairReply::Planned(Box::new(self.planned(task, hub, caller))));
         }
-        let mut task_id = None;
-        match self.make(hub, caller, &mut task_id).await {
+        let mut begun = Begun::default();
+        match self.make(hub, caller, &mut begun).await {
             Ok(made) => Ok(PairReply::Made(Box::new(made))),
             Err(failure) => {
-                let told = TellPairFailed { pair: self.pair(), task_id, failure: failure.clone() };
+                let told = TellPairFailed {
+                    pair: self.pair(),
+                    task_id: begun.task_id,
+                    gives_up_task: begun.task_is_new && !begun.worker_runs,
+                    failure: failure.clone(),
+                };
                 hub.store.write(told).await?;
                 Err(failure)
             }
         }
     }
+}
+
+/// How far a pair has got.
+#[derive(Debug, Default)]
+struct Begun {
+    task_id: Option<String>,
+    task_is_new: bool,
+    worker_runs: bool,
 }
 
 impl PairArgs {
@@ -282,15 +295,12 @@ impl PairArgs {
         Duration::from_secs(self.timeout_seconds.into())
     }
 
-    async fn make(
-        &self,
-        hub: &Hub,
-        caller: &Caller,
-        task_id: &mut Option<String>,
-    ) -> Result<MadePair, Failure> {
+    async fn make(&self, hub: &Hub, caller: &Caller, begun: &mut Begun) -> Result<MadePair, Failure> {
         let ground = hub.store.write(PreparePair(self.pair())).await?;
-        *task_id = Some(ground.task.id.clone());
+        begun.task_id = Some(ground.task.id.clone());
+        begun.task_is_new = ground.created;
         let worker = self.start_worker(&ground, hub, caller).await?;
+        begun.worker_runs = true;
         let manager =
             self.start_manager(&ground, hub, caller).await.map_err(|failure| self.half_way(failure))?;
         let complete = CompletePair { pair: self.pair(), task_id: ground.task.id.clone() };
