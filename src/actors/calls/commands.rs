@@ -221,6 +221,18 @@ pub struct CommandsArgs {
     /// Show every attempt at each of them
     #[arg(long)]
     pub attempts: bool,
+    /// Show at most this many of the newest
+    #[arg(long, value_name = "N", default_value_t = Self::LIMIT, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[serde(default = "CommandsArgs::default_limit")]
+    pub limit: u32,
+}
+
+impl CommandsArgs {
+    const LIMIT: u32 = 500;
+
+    fn default_limit() -> u32 {
+        Self::LIMIT
+    }
 }
 
 impl Call for CommandsArgs {
@@ -235,6 +247,7 @@ impl Call for CommandsArgs {
             worker: self.worker,
             manager: self.manager,
             attempts: self.attempts,
+            limit: self.limit,
         };
         Ok(hub.store.read(list).await?)
     }

@@ -291,8 +291,8 @@ fn refuse_used_key(conn: &Connection, key: &str) -> Result<(), StoreError> {
     }
 }
 
-/// Commands that match every given filter, oldest first.
-#[derive(Debug, Clone, Default)]
+/// The newest commands that match every given filter, oldest first.
+#[derive(Debug, Clone)]
 pub struct ListCommands {
     /// The task's id or name.
     pub task: Option<String>,
@@ -306,6 +306,8 @@ pub struct ListCommands {
     pub manager: Option<String>,
     /// Fill in each command's attempts.
     pub attempts: bool,
+    /// At most this many.
+    pub limit: u32,
 }
 
 impl Query for ListCommands {
@@ -319,7 +321,7 @@ impl Query for ListCommands {
                AND (?3 IS NULL OR c.type = ?3)
                AND (?4 IS NULL OR {})
                AND (?5 IS NULL OR {})
-             ORDER BY c.created_at, c.rowid",
+             ORDER BY c.rowid DESC LIMIT ?6",
             belongs_to("?4", "worker"),
             belongs_to("?5", "manager")
         );
@@ -332,10 +334,12 @@ impl Query for ListCommands {
                     self.command_type,
                     self.worker,
                     self.manager,
+                    self.limit,
                 ),
                 Command::of,
             )?
             .collect::<Result<_, _>>()?;
+        commands.reverse();
         if self.attempts {
             for command in &mut commands {
                 command.attempt_history = Some(attempts(conn, &command.id)?);
@@ -368,6 +372,18 @@ mod tests {
         Enqueue { command, task: task.into(), message: message.into(), iteration: None, options }
     }
 
+    fn all_of(limit: u32) -> ListCommands {
+        ListCommands {
+            task: None,
+            state: None,
+            command_type: None,
+            worker: None,
+            manager: None,
+            attempts: false,
+            limit,
+        }
+    }
+
     #[test]
     fn a_list_keeps_what_every_filter_matches() {
         let mut db = TestDb::new();
@@ -388,9 +404,10 @@ mod tests {
             let messages: Vec<_> = commands.iter().map(|c| c.payload["message"].as_str().unwrap()).collect();
             assert_eq!(messages, expect, "{filter:?}");
         };
-        let all = ListCommands::default;
+        let all = || all_of(9);
         let text = |text: &str| Some(text.to_owned());
         check(all(), &["a", "b", "c"]);
+        check(all_of(2), &["b", "c"]);
         check(ListCommands { task: text("one"), ..all() }, &["a", "b"]);
         check(ListCommands { task: text("nope"), ..all() }, &[]);
         check(ListCommands { state: Some(CommandState::Pending), ..all() }, &["a", "c"]);
@@ -412,9 +429,9 @@ mod tests {
                 [&id],
             )
             .unwrap();
-        let plain = serde_json::to_value(db.read(ListCommands::default())).unwrap();
+        let plain = serde_json::to_value(db.read(all_of(9))).unwrap();
         assert_eq!(plain[0].get("attempt_history"), None);
-        let with_attempts = db.read(ListCommands { attempts: true, ..ListCommands::default() });
+        let with_attempts = db.read(ListCommands { attempts: true, ..all_of(9) });
         let shown = serde_json::to_value(with_attempts).unwrap();
         assert_eq!(
             shown[0]["attempt_history"],
