@@ -2,8 +2,10 @@
 
 use clap::Args;
 use clap_complete::Shell;
+use serde_json::json;
 
-use super::{command_line, output};
+use super::command_line;
+use super::output::Output;
 use crate::domain::Failure;
 
 /// Print a script that completes commands in a shell
@@ -16,10 +18,12 @@ pub(super) struct CompletionsArgs {
 }
 
 /// Prints the script for the name the program was called by.
-pub(super) fn run(args: &CompletionsArgs, program: &'static str) -> Result<u8, Failure> {
+pub(super) fn run(args: &CompletionsArgs, program: &'static str, output: &mut Output) -> Result<u8, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command_line(program), program, &mut script);
-    output::print(String::from_utf8_lossy(&script).trim_end())?;
+    let script = String::from_utf8_lossy(&script);
+    let script = script.trim_end();
+    output.answer(&json!({ "script": script, "shell": args.shell.to_string() }), || script.to_owned())?;
     Ok(0)
 }
 

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Command};
 use clap_mangen::Man;
+use serde_json::json;
 
-use super::{command_line, output};
+use super::command_line;
+use super::output::{self, Output};
 use crate::actors::wire;
 use crate::domain::Failure;
 
@@ -25,15 +27,26 @@ pub(super) struct ManArgs {
 }
 
 /// Prints or writes pages for the name the program was called by.
-pub(super) fn run(args: &ManArgs, program: &'static str) -> Result<u8, Failure> {
+pub(super) fn run(args: &ManArgs, program: &'static str, output: &mut Output) -> Result<u8, Failure> {
     let mut command_line = command_line(program);
     command_line.build();
     match (&args.dir, &args.command) {
-        (Some(dir), _) => write_all(&command_line, dir)?,
-        (None, None) => output::print(page(&command_line)?.trim_end())?,
-        (None, Some(name)) => output::print(page(find(&command_line, name)?)?.trim_end())?,
+        (Some(dir), _) => {
+            let pages = write_all(&command_line, dir)?;
+            if output.is_json() {
+                output.answer(&json!({ "directory": dir, "pages": pages }), String::new)?;
+            }
+        }
+        (None, None) => show(&command_line, output)?,
+        (None, Some(name)) => show(find(&command_line, name)?, output)?,
     }
     Ok(0)
+}
+
+fn show(command: &Command, output: &mut Output) -> Result<(), Failure> {
+    let page = page(command)?;
+    let page = page.trim_end();
+    output.answer(&json!({ "name": page_name(command), "page": page }), || page.to_owned())
 }
 
 fn find<'a>(command_line: &'a Command, name: &str) -> Result<&'a Command, Failure> {
@@ -43,18 +56,21 @@ fn find<'a>(command_line: &'a Command, name: &str) -> Result<&'a Command, Failur
     })
 }
 
-fn write_all(command_line: &Command, dir: &Path) -> Result<(), Failure> {
+/// Gives their names.
+fn write_all(command_line: &Command, dir: &Path) -> Result<Vec<String>, Failure> {
     let failed = |path: &Path, error: io::Error| {
         Failure::external(format!("failed to write {}: {error}", path.display()))
             .hint("name another directory with --dir")
     };
     fs::create_dir_all(dir).map_err(|error| failed(dir, error))?;
+    let mut pages = Vec::new();
     for command in std::iter::once(command_line).chain(shown(command_line)) {
         let path = dir.join(format!("{}.1", page_name(command)));
         fs::write(&path, page(command)?).map_err(|error| failed(&path, error))?;
+        pages.push(page_name(command));
     }
-    output::talk(&format!("wrote {} pages to {}", shown(command_line).count() + 1, dir.display()));
-    Ok(())
+    output::talk(&format!("wrote {} pages to {}", pages.len(), dir.display()));
+    Ok(pages)
 }
 
 fn shown(command_line: &Command) -> impl Iterator<Item = &Command> {
@@ -83,7 +99,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("man1");
         let args = ManArgs { command: None, dir: Some(dir.clone()) };
-        run(&args, "conveyor").unwrap();
+        run(&args, "conveyor", &mut Output::new(false)).unwrap();
         let page = fs::read_to_string(dir.join("conveyor-start-worker.1")).unwrap();
         assert!(page.contains(".TH conveyor") && page.contains("accept\\-trust"), "{page}");
         assert!(dir.join("conveyor.1").is_file() && dir.join("conveyor-man.1").is_file());
@@ -96,6 +112,9 @@ mod tests {
     #[test]
     fn a_page_of_a_command_that_is_none() {
         let args = ManArgs { command: Some("start-workr".into()), dir: None };
-        assert_eq!(run(&args, "conveyor").unwrap_err().hints[0], "did you mean start-worker?");
+        assert_eq!(
+            run(&args, "conveyor", &mut Output::new(false)).unwrap_err().hints[0],
+            "did you mean start-worker?"
+        );
     }
 }

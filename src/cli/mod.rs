@@ -39,7 +39,7 @@ mod transcripts;
 mod wait;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -161,19 +161,37 @@ fn run(cli: Cli, program: &'static str) -> Result<u8, Failure> {
     let caller = connection::caller(program)?;
     let names_database = cli.path.is_some();
     let paths = Paths::resolve(&caller.cwd, cli.path.as_deref());
+    if names_database {
+        refuse_lost_path(&paths.database)?;
+    }
     let mut output = Output::new(cli.json);
     match command {
         Command::Call(request) => call(*request, &paths, caller, &mut output),
         Command::LoopEvidence(args) => call(args.verb.into(), &paths, caller, &mut output),
         Command::Doctor(args) => doctor::doctor(&args, &paths, &caller.cwd),
         Command::DoctorSelf(args) => doctor::doctor_self(&args, &caller),
-        Command::Completions(args) => completions::run(&args, program),
-        Command::Man(args) => man::run(&args, program),
+        Command::Completions(args) => completions::run(&args, program, &mut output),
+        Command::Man(args) => man::run(&args, program, &mut output),
         Command::Mcp(args) => mcp::run(&args, paths, caller),
         Command::Run(args) => run::run(&args, &paths, &mut output),
         Command::Demo(args) => demo::run(&args, names_database, &mut output),
         Command::DemoKeeper(args) => demo::keep(&args),
         Command::DemoSession(args) => demo::play_session(&args),
+    }
+}
+
+/// The directory of a database that somebody names is made when it is missing, the one around it is
+/// not: then the path is mistyped.
+fn refuse_lost_path(database: &Path) -> Result<(), Failure> {
+    let around = database.parent().and_then(Path::parent);
+    match around.filter(|directory| !directory.is_dir()) {
+        None => Ok(()),
+        Some(directory) => Err(Failure::not_found(format!(
+            "there is no database {}: {} does not exist",
+            database.display(),
+            directory.display()
+        ))
+        .hint("check --path, or make the directory first")),
     }
 }
 

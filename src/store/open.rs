@@ -1,7 +1,7 @@
 //! Opening connections: the pragmas, and the schema when something of it is missing.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,7 @@ pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
 
 fn writer_within(path: &Path, patience: Duration) -> Result<Connection, StoreError> {
     make_directory(path)?;
+    make_file(path);
     let deadline = Instant::now() + patience;
     loop {
         match try_writer(path, patience) {
@@ -64,6 +65,13 @@ fn make_directory(database: &Path) -> Result<(), StoreError> {
     })
 }
 
+/// Makes a database that is not there, for its owner alone; SQLite gives the files beside it the same
+/// mode. One that is there keeps its own.
+fn make_file(database: &Path) {
+    // What is wrong with a place where no file can be made is told by SQLite.
+    let _ = OpenOptions::new().write(true).create_new(true).mode(0o600).open(database);
+}
+
 fn refused(path: &Path, reason: String, hint: &str) -> StoreError {
     StoreError::Open { path: path.to_owned(), reason, hint: hint.to_owned() }
 }
@@ -98,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn the_writer_makes_a_durable_database_in_a_private_directory() {
+    fn the_writer_makes_a_durable_private_database_in_a_private_directory() {
         use std::os::unix::fs::PermissionsExt;
         let root = tempfile::tempdir().unwrap();
         let directory = root.path().join("a/b");
@@ -107,7 +115,12 @@ mod tests {
         assert_eq!(pragma::<i64>(&conn, "synchronous"), 2);
         assert_eq!(pragma::<i64>(&conn, "foreign_keys"), 1);
         assert_eq!(pragma::<i64>(&conn, "busy_timeout"), 5000);
-        assert_eq!(std::fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&directory), 0o700);
+        conn.execute_batch("INSERT INTO thread_forks VALUES ('child', 'parent')").unwrap();
+        for file in ["workerctl.db", "workerctl.db-wal", "workerctl.db-shm"] {
+            assert_eq!(mode(&directory.join(file)), 0o600, "{file}");
+        }
     }
 
     #[test]
