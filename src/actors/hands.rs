@@ -66,7 +66,9 @@ impl Hands {
             Ok(linked) => self.push(&linked, &push).await?,
             Err(failure) => PushOutcome::NotSent { error: failure.message, pane_class: None, begun: false },
         };
-        Ok(self.store.write(FinishPush { push, outcome }).await?)
+        let (id, may_have_left) = (push.delivery.id, outcome.may_have_left());
+        let recorded = self.store.write(FinishPush { push, outcome }).await;
+        recorded.map_err(|error| not_on_record(error.into(), id, may_have_left))
     }
 
     pub(super) async fn nudge(&self, nudge: Nudge) -> Result<Entry, Failure> {
@@ -219,6 +221,24 @@ impl Hands {
             _ => Err(Failure::refused(format!("session {} has no {kind} transport", linked.session.name))),
         }
     }
+}
+
+/// The database failed after the push. Then nobody may take the text for unsent.
+fn not_on_record(failure: Failure, delivery_id: i64, may_have_left: bool) -> Failure {
+    let Failure { message, .. } = failure;
+    if !may_have_left {
+        return Failure {
+            message: format!("the text was not sent, which is not on record: {message}"),
+            ..failure
+        };
+    }
+    Failure {
+        message: format!("the text may have been sent, but how that went is not on record: {message}"),
+        ..failure
+    }
+    .hint(format!(
+        "look at the session before you send it again; it is delivery {delivery_id} of `conveyor deliveries`"
+    ))
 }
 
 /// Escape interrupts Codex and harms nothing when it is idle; any other program knows C-c.

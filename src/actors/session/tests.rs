@@ -212,6 +212,31 @@ async fn a_direct_nudge_goes_the_same_way_and_without_a_way_is_refused() {
 }
 
 #[actix::test]
+async fn a_nudge_whose_result_cannot_be_recorded_says_that_it_may_have_been_sent() {
+    async fn check(pane_is_gone: bool, state: &str, says: &str) {
+        let desk = Desk::new();
+        desk.pane.state().gone = pane_is_gone;
+        let fails = format!(
+            "CREATE TRIGGER full BEFORE UPDATE ON deliveries WHEN NEW.state = '{state}'
+             BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
+        );
+        desk.db.conn.execute_batch(&fails).unwrap();
+        let session_id = desk.bound.worker.id.clone();
+        let nudge = Nudge { session_id, text: "psst".into(), from_thread: None };
+        let failure = desk.session.send(nudge).await.unwrap().unwrap_err();
+        assert!(
+            failure.message.starts_with(says) && failure.message.contains("the disk is full"),
+            "{failure}"
+        );
+        assert_eq!(desk.pane.state().submitted.len(), usize::from(!pane_is_gone));
+        let hinted = failure.hints.iter().any(|hint| hint.contains("it is delivery 1 of"));
+        assert_eq!(hinted, !pane_is_gone, "{:?}", failure.hints);
+    }
+    check(false, "sent", "the text may have been sent").await;
+    check(true, "failed", "the text was not sent").await;
+}
+
+#[actix::test]
 async fn an_interrupt_presses_what_harms_nothing() {
     async fn check(screen: Option<String>, key: Option<&str>, force: bool, expect: Result<&str, &str>) {
         let desk = Desk::new();

@@ -103,6 +103,13 @@ pub enum PushOutcome {
     },
 }
 
+impl PushOutcome {
+    /// Whether the text may be on its way.
+    pub fn may_have_left(&self) -> bool {
+        !matches!(self, Self::NotSent { .. })
+    }
+}
+
 /// Records how a push went; gives the item's report.
 #[derive(Debug)]
 pub struct FinishPush {
