@@ -11,6 +11,9 @@ pub struct Version {
 }
 
 impl Version {
+    /// The first one that is known to do everything.
+    pub const FIRST_CHECKED: Self = Self { numbers: [0, 169, 0], pre_release: None };
+
     /// Reads what `codex --version` prints: `codex-cli 0.169.0`.
     pub fn parse(text: &str) -> Option<Self> {
         let word = text.split_whitespace().last()?;
@@ -64,8 +67,7 @@ pub enum Recipe {
 impl Recipe {
     /// What is known about a version without asking the program; `None` for older ones.
     pub fn of(version: &Version) -> Option<Self> {
-        let first_checked = Version { numbers: [0, 169, 0], pre_release: None };
-        (*version >= first_checked).then_some(Self::PrivateServer)
+        (*version >= Version::FIRST_CHECKED).then_some(Self::PrivateServer)
     }
 
     /// The same, or the best one in which the process of the terminal is the session's.

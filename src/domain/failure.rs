@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::name;
+
 /// What kind of refusal or fault this is. It decides the exit code and lets a program branch
 /// without reading prose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,7 +76,7 @@ impl Failure {
 
     /// A `what` (session, task …) that nobody knows by `name`, with the nearest of the `known` ones.
     pub fn unknown_name(what: &str, name: &str, known: &[String]) -> Self {
-        let failure = Self::not_found(format!("{what} {name} does not exist"));
+        let failure = Self::not_found(format!("{what} {} does not exist", name::shown(name)));
         let nearest = known
             .iter()
             .map(|known| (strsim::jaro_winkler(name, known), known))
@@ -111,5 +113,6 @@ mod tests {
             ["did you mean auth-worker?"]
         );
         assert!(Failure::unknown_name("session", "zzz", &known).hints.is_empty());
+        assert_eq!(Failure::unknown_name("task", "", &known).message, "task \"\" does not exist");
     }
 }

@@ -1,5 +1,7 @@
 //! Names that people give to tasks and sessions.
 
+use std::borrow::Cow;
+
 use super::Failure;
 
 /// The longest name, in bytes.
@@ -28,9 +30,22 @@ pub fn check(what: &str, name: &str) -> Result<(), Failure> {
         .hint("letters, digits, - and _ always do"))
 }
 
+/// A name as it stands in a sentence: quoted where it would not be seen to be one.
+pub fn shown(name: &str) -> Cow<'_, str> {
+    let is_plain = !name.is_empty() && !name.chars().any(|c| c.is_whitespace() || c.is_control());
+    if is_plain { Cow::Borrowed(name) } else { Cow::Owned(format!("{name:?}")) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_would_not_be_seen_is_quoted() {
+        for (name, expect) in [("w1", "w1"), ("", "\"\""), ("a b", "\"a b\""), ("a\n", "\"a\\n\"")] {
+            assert_eq!(shown(name), expect);
+        }
+    }
 
     #[test]
     fn a_name_is_one_word_or_a_few_on_one_line() {

@@ -107,7 +107,9 @@ impl Change for RecordDecision {
     fn run(self, tx: &Connection) -> Result<ManagerDecision, StoreError> {
         let task = tasks::get(tx, &self.task)?;
         if self.reason.trim().is_empty() {
-            return Err(Failure::usage("no decision was recorded: its reason is empty").into());
+            return Err(Failure::usage("no decision was recorded: its reason is empty")
+                .hint("say why with --reason TEXT")
+                .into());
         }
         if let Some(cycle_id) = self.cycle_id {
             refuse_foreign_cycle(tx, &task, cycle_id)?;

@@ -84,7 +84,9 @@ impl Change for RecordHandoff {
     fn run(self, tx: &Connection) -> Result<Handoff, StoreError> {
         let task = tasks::get(tx, &self.task)?;
         if self.summary.trim().is_empty() {
-            return Err(Failure::usage("no handoff was recorded: its summary is empty").into());
+            return Err(Failure::usage("no handoff was recorded: its summary is empty")
+                .hint("say what was done and what comes next with --summary TEXT")
+                .into());
         }
         let worker = bindings::live_of_task(tx, &task.id)?.map(|binding| binding.worker_session_id);
         let handoff: Handoff = tx

@@ -197,7 +197,9 @@ impl Change for CreateTask {
 pub fn create(conn: &Connection, new: CreateTask) -> Result<Task, StoreError> {
     name::check("task", &new.name)?;
     if new.goal.trim().is_empty() {
-        return Err(Failure::usage(format!("task {} was not created: its goal is empty", new.name)).into());
+        return Err(Failure::usage(format!("task {} was not created: its goal is empty", new.name))
+            .hint("say what it is for with --goal TEXT")
+            .into());
     }
     if let Some(known) = find(conn, &new.name)?.filter(Task::is_active) {
         return Err(Failure::refused(format!("task {} exists already ({})", known.name, known.id))

@@ -137,8 +137,8 @@ impl TmuxError {
         }
     }
 
-    fn hint(&self) -> Option<String> {
-        let hint = match self {
+    fn hint(&self) -> String {
+        match self {
             Self::NoProgram { .. } => INSTALL_HINT.to_owned(),
             Self::NoServer { socket } | Self::ServerLost { socket, .. } => format!(
                 "if the session runs on another tmux server, set CONVEYOR_TMUX_SOCKET (now {})",
@@ -153,11 +153,12 @@ impl TmuxError {
             Self::TimedOut { .. } | Self::CutShort { .. } => {
                 "look at the pane before trying again: it may still happen".to_owned()
             }
-            Self::NoInput { .. } | Self::Invalid { .. } | Self::Failed { .. } | Self::NotStarted { .. } => {
-                return None;
+            Self::NoInput { .. } => {
+                "if its program has exited, `conveyor stop NAME` takes the rest away, and it can be started again".to_owned()
             }
-        };
-        Some(hint)
+            Self::Invalid { .. } => "letters, digits, - and _ always do".to_owned(),
+            Self::Failed { .. } | Self::NotStarted { .. } => "`tmux list-panes -a` shows whether tmux works".to_owned(),
+        }
     }
 }
 
@@ -171,11 +172,7 @@ impl From<TmuxError> for Failure {
             TmuxError::Invalid { .. } => FailureKind::Usage,
             _ => FailureKind::External,
         };
-        let failure = Self::new(kind, error.to_string());
-        match error.hint() {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
+        Self::new(kind, error.to_string()).hint(error.hint())
     }
 }
 
@@ -227,6 +224,11 @@ mod tests {
             TmuxError::TimedOut { command: "send-keys".into(), deadline: Duration::from_secs(1) },
             FailureKind::Unknown,
             "look at the pane",
+        );
+        check(
+            TmuxError::NoInput { target: "%1".into(), reason: "its program has exited" },
+            FailureKind::Refused,
+            "conveyor stop",
         );
         check(TmuxError::NotPermitted { message: "no".into() }, FailureKind::External, "sandbox");
     }

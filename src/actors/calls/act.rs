@@ -9,6 +9,7 @@ use super::Call;
 use crate::actors::hub::ask;
 use crate::actors::session::{Interrupt, Interrupted, Nudge};
 use crate::actors::{Caller, Hub};
+use crate::domain::name::shown;
 use crate::domain::time::now_iso;
 use crate::domain::{Failure, FailureKind};
 use crate::store::dispatch::{RecordInterrupt, RefuseNudge};
@@ -64,7 +65,8 @@ impl From<Failure> for NotNudged {
 impl SessionNudgeArgs {
     async fn nudge(&self, hub: &Hub, caller: &Caller) -> Result<Value, NotNudged> {
         if self.text.trim().is_empty() {
-            return Err(Failure::usage("there is nothing to send: the text is empty").into());
+            let failure = Failure::usage("there is nothing to send: the text is empty");
+            return Err(failure.hint(format!("conveyor session-nudge {} TEXT", shown(&self.name))).into());
         }
         let linked = active_session(hub, &self.name).await?;
         if self.dry_run {

@@ -15,7 +15,7 @@ use crate::codex::app_server::ThreadStart;
 use crate::codex::discover::{Clues, Identity, identify, system_processes};
 use crate::codex::install::{self, InstallError};
 use crate::codex::settings::Settings;
-use crate::codex::version::Recipe;
+use crate::codex::version::{Recipe, Version};
 use crate::domain::shell::quoted;
 use crate::domain::{Failure, name};
 use crate::tmux::{SessionName, TmuxServer};
@@ -94,7 +94,7 @@ impl Plan {
             let (flags, cwd) = (program_from(codex.settings(), &caller.cwd), cwd.clone());
             blocking(move || Settings::load(&cwd).map(|files| flags.over(files))).await??
         };
-        let (program, version, able) = installed(settings.program.clone()).await?;
+        let (program, version, able) = installed(settings.program.clone(), wish.timeout).await?;
         let recipe = chosen(able, codex, version.as_deref())?;
         let recipe = if wish.own_terminal { recipe.in_own_terminal() } else { recipe };
         let resume = match wish.codex_session {
@@ -206,9 +206,12 @@ fn program_from(mut settings: Settings, caller_cwd: &Path) -> Settings {
 
 /// The program, its version, and the best recipe it can do. One that does not tell its version is
 /// older than all that do.
-async fn installed(configured: Option<PathBuf>) -> Result<(PathBuf, Option<String>, Recipe), Failure> {
+async fn installed(
+    configured: Option<PathBuf>,
+    timeout: Duration,
+) -> Result<(PathBuf, Option<String>, Recipe), Failure> {
     let program = blocking(move || install::locate(configured.as_deref())).await??;
-    match install::inspect(&program, VERSION_DEADLINE).await {
+    match install::inspect(&program, VERSION_DEADLINE.min(timeout)).await {
         Ok(codex) => Ok((codex.program, Some(codex.version.to_string()), codex.recipe)),
         Err(InstallError::Strange { .. }) => {
             progress(format_args!(
@@ -225,13 +228,20 @@ fn chosen(able: Recipe, codex: &CodexArgs, version: Option<&str>) -> Result<Reci
     let recipe = codex.recipe.unwrap_or(able);
     let version = version.unwrap_or("of an unknown version");
     if recipe == Recipe::PrivateServer && able != Recipe::PrivateServer {
-        return Err(Failure::refused(format!("Codex {version} is too old for --recipe private-server"))
-            .hint("leave out --recipe, or update Codex: npm install -g @openai/codex"));
+        return Err(Failure::refused(format!(
+            "Codex {version} is too old for --recipe private-server, which {} can do",
+            Version::FIRST_CHECKED
+        ))
+        .hint("leave out --recipe, or update Codex: npm install -g @openai/codex"));
     }
     if recipe != Recipe::PrivateServer && codex.no_tmux {
         return Err(Failure::refused(format!(
             "without a terminal a session needs an app-server of its own, and Codex {version} is {}",
-            if able == recipe { "too old for that" } else { "to be run without one" }
+            if able == recipe {
+                format!("too old for that: {} can do it", Version::FIRST_CHECKED)
+            } else {
+                "to be run without one".to_owned()
+            }
         ))
         .hint("leave out --no-tmux"));
     }
