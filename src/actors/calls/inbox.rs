@@ -368,7 +368,8 @@ mod tests {
             InboxOptions { timeout: "0.02".parse().unwrap(), interval: "0.01".parse().unwrap(), ..waiting() };
         let reply = worker_inbox(&runtime, short.clone()).await.unwrap();
         assert!(reply.wait.timed_out && reply.consumed.is_none());
-        assert!(reply.wait.poll_count > 1 && reply.wait.elapsed_seconds >= 0.02, "{:?}", reply.wait);
+        // How often it looked depends on how long a look takes.
+        assert!(reply.wait.poll_count >= 1 && reply.wait.elapsed_seconds >= 0.02, "{:?}", reply.wait);
         let at_once = InboxOptions { timeout: Seconds::whole(0), ..waiting() };
         assert_eq!(worker_inbox(&runtime, at_once).await.unwrap().wait.poll_count, 1);
 
