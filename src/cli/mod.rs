@@ -14,6 +14,7 @@ mod dispatch;
 mod disposable;
 mod doctor;
 mod epilogue;
+mod evidence;
 mod inbox;
 mod input;
 mod json_only;
@@ -201,7 +202,7 @@ fn call(request: Request, paths: &Paths, caller: Caller, output: &mut Output) ->
     match request {
         Request::Dispatch(args) => dispatch::run(&mut connection, &args, output),
         Request::Pair(args) => pair::run(&mut connection, &args, paths, output),
-        request => call_and_show(&mut connection, deliveries::meant(request), output),
+        request => call_and_show(&mut connection, evidence::meant(deliveries::meant(request)), output),
     }
 }
 

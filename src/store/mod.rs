@@ -27,6 +27,7 @@ pub mod drift;
 pub mod epilogue;
 mod error;
 pub mod events;
+pub mod evidence;
 pub mod exits;
 pub mod following;
 pub mod forks;

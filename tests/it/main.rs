@@ -10,6 +10,7 @@ mod codex;
 mod control;
 mod database;
 mod demo;
+mod evidence;
 mod harness;
 mod launch;
 mod live;

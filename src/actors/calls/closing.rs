@@ -8,7 +8,7 @@ use super::{Call, values};
 use crate::actors::ending::{End, can_end};
 use crate::actors::hub::ask;
 use crate::actors::session::{Look, Nudge};
-use crate::actors::{Caller, Hub};
+use crate::actors::{Caller, Hub, evidence};
 use crate::domain::transcript::CaptureMode;
 use crate::domain::{Failure, Role};
 use crate::store::closing::{
@@ -63,6 +63,10 @@ pub struct FinishTaskArgs {
     #[arg(long)]
     #[serde(default)]
     pub require_adversarial_proof: bool,
+    /// Refuse unless commands that were run, on the work as it is now, carry each satisfied criterion
+    #[arg(long)]
+    #[serde(default)]
+    pub require_executed_evidence: bool,
     /// Keep what the terminals show before they close; when that fails, nothing is closed
     #[arg(long)]
     #[serde(default)]
@@ -101,6 +105,9 @@ impl Call for FinishTaskArgs {
     }
 
     async fn serve(self, hub: &Hub, caller: &Caller) -> Result<Report, Failure> {
+        if self.require_executed_evidence {
+            evidence::look_again(&self.task, &hub.store, &hub.paths).await?;
+        }
         let begin = BeginClosing {
             closing: Closing::Finish,
             task: self.task,
@@ -115,6 +122,7 @@ impl Call for FinishTaskArgs {
                 acks: self.require_acks,
                 epilogue: self.require_epilogue,
                 adversarial_proof: self.require_adversarial_proof,
+                executed_evidence: self.require_executed_evidence,
             },
             capture: CaptureOptions {
                 before_stop: self.capture_transcript_before_stop || self.require_transcript_segment,

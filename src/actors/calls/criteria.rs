@@ -7,23 +7,26 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::evidence::{EVIDENCE_LIMIT, came_to};
 use super::summary::TaskSummary;
-use super::{Call, ToolKind, values};
+use super::{Call, Place, ToolKind, values};
 use crate::actors::blocking::read_text;
+use crate::actors::evidence::{self, Evidence};
 use crate::actors::{Caller, Hub};
-use crate::domain::Failure;
 use crate::domain::criteria::{CriteriaSummary, CriterionSource, CriterionStatus};
 use crate::domain::criteria_plan::{self, Plan};
+use crate::domain::{Failure, Seconds, shell};
 use crate::store::criteria::{
     AddCriterion, CriteriaState, Criterion, CriterionMove, ListCriteria, MoveCriterion, NewCriterion,
 };
+use crate::store::evidence::{About, Ended, Satisfy};
 use crate::store::tasks::GetTask;
 
 /// Keep a task's acceptance criteria: what must be true before it is done
 ///
 /// Accept what must hold, satisfy it once there is proof, defer what can wait, reject what is not
 /// wanted. Every answer lists the criteria; `affected_criterion` is the one that changed.
-#[derive(Debug, Clone, Default, Args, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[command(group = ArgGroup::new("action").required(true).args(["list", "add", "accept", "satisfy", "defer", "reject"]))]
 pub struct CriteriaArgs {
@@ -65,6 +68,38 @@ pub struct CriteriaArgs {
     /// What shows that it holds, for programs: {"command": …, "status": …}
     #[arg(long, value_name = "JSON", value_parser = values::json_object)]
     pub evidence_json: Option<Map<String, Value>>,
+    /// With --satisfy: run the command behind `--` and satisfy the criterion only if it exits with 0
+    #[arg(long, requires = "satisfy", requires = "command", conflicts_with = "evidence_json")]
+    pub run: bool,
+    /// Seconds the command may run
+    #[arg(long, value_name = "SECONDS", default_value_t = EVIDENCE_LIMIT, requires = "run")]
+    pub time_limit: Seconds,
+    /// The command that --run runs, and its arguments; no shell reads them
+    #[arg(value_name = "COMMAND", requires = "run")]
+    pub command: Vec<String>,
+}
+
+impl Default for CriteriaArgs {
+    fn default() -> Self {
+        Self {
+            task: String::new(),
+            list: false,
+            add: false,
+            accept: None,
+            satisfy: None,
+            defer: None,
+            reject: None,
+            status: Vec::new(),
+            criterion: None,
+            source: None,
+            proof: None,
+            rationale: None,
+            evidence_json: None,
+            run: false,
+            time_limit: EVIDENCE_LIMIT,
+            command: Vec::new(),
+        }
+    }
 }
 
 /// The criteria of a task.
@@ -104,6 +139,27 @@ impl CriteriaArgs {
         verbs.into_iter().find_map(|(id, status)| Some((id?, status)))
     }
 
+    async fn satisfy_by_running(self, hub: &Hub, caller: &Caller) -> Result<CriteriaState, Failure> {
+        let Some(id) = self.satisfy else { return Err(Failure::usage("--run needs --satisfy ID")) };
+        let evidence = Evidence {
+            task: self.task,
+            about: About::Criterion(id),
+            argv: self.command,
+            time_limit: self.time_limit,
+            satisfy: Satisfy { proof: self.proof, rationale: self.rationale },
+        };
+        let Ended { evidence, criteria } = evidence::take(evidence, hub, caller).await?;
+        criteria.ok_or_else(|| {
+            Failure::refused(format!(
+                "criterion {id} of task {} was not satisfied: `{}` {}",
+                evidence.task,
+                shell::command_line(&evidence.argv),
+                came_to(&evidence)
+            ))
+            .hint(format!("see what it wrote: `conveyor evidence show {} --include-content`", evidence.id))
+        })
+    }
+
     fn new_criterion(self) -> Result<NewCriterion, Failure> {
         let (Some(criterion), Some(source)) = (self.criterion, self.source) else {
             return Err(Failure::usage("--add needs --criterion and --source"));
@@ -120,14 +176,24 @@ impl CriteriaArgs {
 
 impl Call for CriteriaArgs {
     type Reply = CriteriaReply;
+    // A session in a sandbox would run commands outside of it.
+    const NOT_FOR_TOOLS: &'static [&'static str] = &["run", "time_limit", "command"];
 
-    fn changes_task(&self) -> Option<&str> {
-        (!self.list).then_some(&self.task)
+    /// A command runs where its caller is.
+    fn place(&self) -> Place {
+        if self.run { Place::Caller } else { Place::Supervisor }
     }
 
-    async fn serve(self, hub: &Hub, _: &Caller) -> Result<CriteriaReply, Failure> {
+    /// A command may take long; only what comes of it is a change.
+    fn changes_task(&self) -> Option<&str> {
+        (!self.list && !self.run).then_some(&self.task)
+    }
+
+    async fn serve(self, hub: &Hub, caller: &Caller) -> Result<CriteriaReply, Failure> {
         let task = self.task.clone();
-        let state = if let Some((id, status)) = self.move_asked_for() {
+        let state = if self.run {
+            self.satisfy_by_running(hub, caller).await?
+        } else if let Some((id, status)) = self.move_asked_for() {
             let (proof, rationale, evidence) = (self.proof, self.rationale, self.evidence_json);
             let change = CriterionMove { id, status, proof, rationale, evidence };
             hub.store.write(MoveCriterion { task, change }).await?

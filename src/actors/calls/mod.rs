@@ -20,6 +20,7 @@ pub mod discover;
 pub mod dispatch;
 pub mod disposable;
 pub mod epilogue;
+pub mod evidence;
 pub mod inbox;
 pub mod ingest;
 pub mod loop_evidence;
@@ -77,6 +78,11 @@ pub trait Call: Serialize + DeserializeOwned + Into<Request> + 'static {
 
     /// Whose process serves it.
     const PLACE: Place = Place::Supervisor;
+
+    /// Whose process serves this one, where that depends on its arguments.
+    fn place(&self) -> Place {
+        Self::PLACE
+    }
 
     /// Whether an MCP client is offered it. By default not what acts in its caller's process: that
     /// would be the MCP server's.
@@ -139,6 +145,9 @@ macro_rules! for_each_call {
             Dispatch(dispatch::DispatchArgs),
             CreateDisposableBinding(disposable::CreateDisposableBindingArgs),
             Epilogue(epilogue::EpilogueArgs),
+            Evidence(evidence::EvidenceArgs),
+            EvidenceRun(evidence::EvidenceRunArgs),
+            EvidenceShow(evidence::EvidenceShowArgs),
             InboxAck(inbox::InboxAckArgs),
             ManagerInbox(inbox::ManagerInboxArgs),
             SessionInbox(inbox::SessionInboxArgs),
@@ -197,7 +206,7 @@ macro_rules! define_request {
             /// Whose process serves it.
             pub fn place(&self) -> Place {
                 match self {
-                    $(Self::$name(_) => <$args as Call>::PLACE,)*
+                    $(Self::$name(args) => args.place(),)*
                 }
             }
 

@@ -44,6 +44,15 @@ pub(super) fn store(db: &TestDb) -> Store {
     Store::open(db.path(), StoreOptions { readers: 1, watch: true }).unwrap()
 }
 
+/// Waits until `condition` holds.
+pub(super) async fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// Waits until `condition` holds of the database.
 pub(super) async fn until(db: &TestDb, what: &str, condition: impl Fn(&TestDb) -> bool) {
     let deadline = Instant::now() + PATIENCE;

@@ -4,11 +4,12 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::gates::{audit_acks, audit_criteria, audit_epilogue, has_adversarial_proof};
-use super::{AckAudit, CaptureOptions, Closing, CriteriaAudit, EpilogueAudit, Gates, Plan, Report};
+use super::{AckAudit, CaptureOptions, Closing, CriteriaAudit, EpilogueAudit, Gates, Plan, Report, refusals};
 use crate::domain::{Decision, Failure};
 use crate::store::commands::{self, NewCommand, Outcome};
 use crate::store::decision_check::{self, DecisionCheck};
 use crate::store::events::{self, Event};
+use crate::store::evidence::{self, ExecutedAudit};
 use crate::store::observations::{self, Observation};
 use crate::store::sessions::{self, LinkedSession};
 use crate::store::tasks::{self, Task};
@@ -48,11 +49,11 @@ impl Change for BeginClosing {
         let task = tasks::get(tx, &self.task)?;
         let followup = self.is_followup(&task)?;
         if self.gates.adversarial_proof && !has_adversarial_proof(tx, &task.id)? {
-            return Err(no_adversarial_proof(&task).into());
+            return Err(refusals::no_adversarial_proof(&task.name).into());
         }
         let manager_decision = decision_check::check(tx, &task.id, self.decision_id, &[Decision::Stop])?;
         if self.strict_decisions && !manager_decision.ok {
-            return Err(no_decision(&task, &manager_decision).into());
+            return Err(refusals::no_decision(&task.name, &manager_decision).into());
         }
         let audits = match self.closing {
             Closing::Finish => Some(self.audit(tx, &task)?),
@@ -61,7 +62,7 @@ impl Change for BeginClosing {
         let pair = self.pair(tx, &task)?;
         let mut report = self.report(&task, followup, manager_decision, audits.as_ref(), &pair);
         report.command_id = self.record_intent(tx, &task, &report)?;
-        if let Some(refusal) = audits.as_ref().and_then(Audits::refusal) {
+        if let Some(refusal) = audits.as_ref().and_then(|audits| audits.refusal(&task.name)) {
             return refuse(tx, &task, &report, refusal).map(Err);
         }
         if self.closing == Closing::Finish {
@@ -85,6 +86,7 @@ struct Audits {
     criteria: CriteriaAudit,
     acks: AckAudit,
     epilogue: EpilogueAudit,
+    executed: Option<ExecutedAudit>,
 }
 
 /// Why a task is not finished, and at which of the contract's stages that was found.
@@ -148,6 +150,10 @@ impl BeginClosing {
             criteria: audit_criteria(conn, &task.id, self.gates.criteria)?,
             acks: audit_acks(conn, &task.id, self.gates.acks || require_acks)?,
             epilogue: audit_epilogue(conn, &task.id, epilogues, self.gates.epilogue)?,
+            executed: match self.gates.executed_evidence {
+                true => Some(evidence::audit(conn, &task.id, true)?),
+                false => None,
+            },
         })
     }
 
@@ -167,6 +173,7 @@ impl BeginClosing {
             final_audit: audits.map(|audits| audits.criteria.clone()),
             final_decision_id: None,
             final_epilogue_audit: audits.map(|audits| audits.epilogue.clone()),
+            final_executed_evidence_audit: audits.and_then(|audits| audits.executed.clone()),
             final_observation_id: None,
             finish: self.closing == Closing::Finish,
             killed_manager: false,
@@ -238,57 +245,24 @@ impl BeginClosing {
 
 impl Audits {
     /// The first gate that is closed, in the contract's order.
-    fn refusal(&self) -> Option<Refusal> {
+    fn refusal(&self, task: &str) -> Option<Refusal> {
+        let closed = |stage, failure| Some(Refusal { stage, failure });
         if self.criteria.require_criteria_audit && !self.criteria.open_criteria.is_empty() {
-            let ids: Vec<String> =
-                self.criteria.open_criteria.iter().map(|criterion| criterion.id.to_string()).collect();
-            return Some(Refusal {
-                stage: "final_criteria_audit",
-                failure: Failure::refused(format!("accepted criteria are not satisfied: {}", ids.join(", ")))
-                    .hint("show that each holds, or leave it for later: `conveyor criteria TASK --satisfy ID` or `--defer ID`"),
-            });
+            return closed("final_criteria_audit", refusals::open_criteria(task, &self.criteria));
         }
         if self.acks.require_acks && !self.acks.ok {
-            let missing: Vec<&str> = self.acks.missing.iter().map(|role| role.as_str()).collect();
-            return Some(Refusal {
-                stage: "final_ack_audit",
-                failure: Failure::refused(format!("no acknowledgement from: {}", missing.join(", ")))
-                    .hint("give it: `conveyor worker-ack TASK --from-stdin`, `conveyor manager-ack TASK --from-stdin`"),
-            });
+            return closed("final_ack_audit", refusals::missing_acks(task, &self.acks));
         }
         if self.epilogue.require_epilogue && !self.epilogue.status.ok {
-            let steps = self.epilogue.status.missing_or_incomplete.join(", ");
-            return Some(Refusal {
-                stage: "final_epilogue_audit",
-                failure: Failure::refused(format!("epilogue steps have not succeeded: {steps}"))
-                    .hint("run each: `conveyor epilogue TASK --step STEP`"),
-            });
+            return closed("final_epilogue_audit", refusals::incomplete_epilogue(task, &self.epilogue));
         }
-        None
+        match &self.executed {
+            Some(executed) if !executed.ok => {
+                closed("final_executed_evidence_audit", refusals::unproven(task, executed))
+            }
+            _ => None,
+        }
     }
-}
-
-fn no_adversarial_proof(task: &Task) -> Failure {
-    Failure::refused(format!("task {} was not finished: nobody tried to disprove its work", task.name)).hint(
-        format!(
-            "record an attempt: `conveyor criteria {} --add --criterion TEXT --source final_audit --status satisfied \
-             --evidence-json '{{\"evidence_type\":\"adversarial_check\",\"failure_mode\":…,\"check\":…,\"result\":…}}'`",
-            task.name
-        ),
-    )
-}
-
-fn no_decision(task: &Task, check: &DecisionCheck) -> Failure {
-    let doubts: Vec<&str> = check.warnings.iter().map(|doubt| doubt.as_str()).collect();
-    Failure::refused(format!(
-        "task {} was not closed: no decision covers it ({})",
-        task.name,
-        doubts.join(", ")
-    ))
-    .hint(format!(
-        "record one and name its id: `conveyor record-decision {} stop --reason WHY`, then --decision-id ID",
-        task.name
-    ))
 }
 
 fn refuse(
@@ -297,14 +271,13 @@ fn refuse(
     report: &Report,
     Refusal { stage, failure }: Refusal,
 ) -> Result<Failure, StoreError> {
-    let message = format!("task {} was not finished: {}", task.name, failure.message);
     let mut result = json!(report);
-    result["error"] = json!(message);
+    result["error"] = json!(failure.message);
     result["expected_failure"] = json!(true);
     result["failure_stage"] = json!(stage);
     tell(conn, &task.id, &report.command_id, "finish_task_failed", result.clone())?;
-    commands::settle(conn, &report.command_id, &Outcome::Failed { error: message.clone(), result })?;
-    Ok(Failure { message, ..failure })
+    commands::settle(conn, &report.command_id, &Outcome::Failed { error: failure.message.clone(), result })?;
+    Ok(failure)
 }
 
 fn record_decision(

@@ -7,6 +7,7 @@ mod begin;
 mod capture;
 mod end;
 mod gates;
+mod refusals;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ pub use end::{CompleteClosing, EndedSessions, FailClosing};
 pub use gates::{AckAudit, CriteriaAudit, EpilogueAudit};
 
 use super::decision_check::DecisionCheck;
+use super::evidence::ExecutedAudit;
 use super::sessions::LinkedSession;
 use super::tasks::Task;
 use crate::domain::transcript::CaptureMode;
@@ -63,6 +65,8 @@ pub struct Gates {
     pub epilogue: bool,
     /// Somebody must have tried to disprove the work.
     pub adversarial_proof: bool,
+    /// Commands that were run, on what stands there now, must carry each satisfied criterion.
+    pub executed_evidence: bool,
 }
 
 /// What is captured of the terminals before they are closed.
@@ -102,6 +106,9 @@ pub struct Report {
     /// Where the epilogue stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub final_epilogue_audit: Option<EpilogueAudit>,
+    /// What carries the satisfied criteria, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub final_executed_evidence_audit: Option<ExecutedAudit>,
     /// The observation that was recorded.
     pub final_observation_id: Option<i64>,
     /// The task's work is done.

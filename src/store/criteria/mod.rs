@@ -12,6 +12,7 @@ use super::tasks::{self, Task};
 use super::{Query, StoreError, row};
 use crate::domain::Failure;
 use crate::domain::criteria::{CriteriaSummary, CriterionSource, CriterionStatus};
+use crate::domain::evidence::EvidenceKind;
 
 /// A row of `acceptance_criteria`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,17 +33,33 @@ pub struct Criterion {
     pub rationale: Option<String>,
     /// What shows that it is true, for programs.
     pub evidence: Value,
+    /// Whether that was said or shown.
+    #[serde(default = "said")]
+    pub evidence_kind: EvidenceKind,
     /// When it was recorded.
     pub created_at: String,
     /// When its row last changed.
     pub updated_at: String,
 }
 
+fn said() -> EvidenceKind {
+    EvidenceKind::SelfReported
+}
+
 const COLUMNS: &str =
-    "id, task_id, criterion, status, source, proof, rationale, evidence_json, created_at, updated_at";
+    "id, task_id, criterion, status, source, proof, rationale, evidence_json, created_at, updated_at,
+     EXISTS (SELECT 1 FROM executed_evidence e
+             WHERE e.id = evidence_json ->> '$.executed_evidence_id'
+               AND e.criterion_id = acceptance_criteria.id AND e.state = 'passed')";
 
 impl Criterion {
     fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let evidence: Value = row::json(row, 7)?;
+        let evidence_kind = match row.get(10)? {
+            true => EvidenceKind::Executed,
+            false if evidence.as_object().is_some_and(|evidence| !evidence.is_empty()) => said(),
+            false => EvidenceKind::None,
+        };
         Ok(Self {
             id: row.get(0)?,
             task_id: row.get(1)?,
@@ -51,7 +68,8 @@ impl Criterion {
             source: row::word(row, 4)?,
             proof: row.get(5)?,
             rationale: row.get(6)?,
-            evidence: row::json(row, 7)?,
+            evidence,
+            evidence_kind,
             created_at: row.get(8)?,
             updated_at: row.get(9)?,
         })
@@ -100,7 +118,11 @@ pub struct CriteriaState {
     pub summary: CriteriaSummary,
 }
 
-fn state(
+/// The criteria of a task as they are now, or those that stand where was asked for.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub(super) fn state(
     conn: &Connection,
     task: Task,
     affected: Option<Criterion>,

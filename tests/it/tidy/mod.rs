@@ -11,7 +11,14 @@ use source::Source;
 use std::fmt;
 
 /// Files outside `src/tmux` and `src/codex` that may start a process.
-const SPAWNING: [&str; 3] = ["src/actors/tools.rs", "src/cli/demo/program.rs", "src/cli/run.rs"];
+const SPAWNING: [&str; 6] = [
+    "src/actors/evidence/mod.rs",
+    "src/actors/evidence/tree.rs",
+    "src/actors/job.rs",
+    "src/actors/tools.rs",
+    "src/cli/demo/program.rs",
+    "src/cli/run.rs",
+];
 
 /// The places of the tests that let time pass between two looks at a condition.
 const WAITING: [&str; 3] = ["src/actors/testing/mod.rs", "src/tmux/testing.rs", "tests/it/support/wait.rs"];

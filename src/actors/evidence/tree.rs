@@ -1,0 +1,156 @@
+//! What stands in a git work tree, as one name for all of its content.
+//!
+//! Git itself makes the name, of a tree object with every file that it does not ignore, in an index and
+//! an object directory of our own: the repository is only read. The same content has the same name,
+//! whether it is committed or not.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::codex::process::output_within;
+use crate::store::evidence::TreeState;
+
+/// How long git may take. A large tree that was never looked at has to be read once.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Looks at the work tree around `directory`, without `except` and what stands below it. `None` when there
+/// is none, or git cannot read it.
+pub fn look(directory: &Path, except: &[PathBuf]) -> Option<TreeState> {
+    let git = Git::around(directory)?;
+    let scratch = tempfile::Builder::new().prefix("conveyor-tree-").tempdir().ok()?;
+    let tree = git.write_tree(scratch.path(), except)?;
+    let committed = git.ask(&["rev-parse", "--verify", "--quiet", "HEAD^{tree}"]);
+    Some(TreeState {
+        worktree: git.top.to_str()?.to_owned(),
+        commit: git.ask(&["rev-parse", "--verify", "--quiet", "HEAD"]),
+        dirty: committed.is_none_or(|committed| committed != tree),
+        tree,
+    })
+}
+
+struct Git {
+    top: PathBuf,
+    index: PathBuf,
+    objects: PathBuf,
+}
+
+impl Git {
+    fn around(directory: &Path) -> Option<Self> {
+        let question = [
+            "rev-parse",
+            "--path-format=absolute",
+            "--show-toplevel",
+            "--git-path",
+            "index",
+            "--git-path",
+            "objects",
+        ];
+        let answer = run(command(directory).args(question))?;
+        let mut paths = answer.lines().map(PathBuf::from);
+        Some(Self { top: paths.next()?, index: paths.next()?, objects: paths.next()? })
+    }
+
+    fn ask(&self, question: &[&str]) -> Option<String> {
+        run(command(&self.top).args(question))
+    }
+
+    fn write_tree(&self, scratch: &Path, except: &[PathBuf]) -> Option<String> {
+        let (index, objects) = (scratch.join("index"), scratch.join("objects"));
+        std::fs::create_dir(&objects).ok()?;
+        // With the index go the times of the files in it, so that only what changed is read.
+        match std::fs::copy(&self.index, &index) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return None,
+            _ => {}
+        }
+        let command = || {
+            let mut command = command(&self.top);
+            command
+                .env("GIT_INDEX_FILE", &index)
+                .env("GIT_OBJECT_DIRECTORY", &objects)
+                .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", &self.objects);
+            command
+        };
+        run(command().args(["add", "--all", "--"]).args(self.pathspecs(except)))?;
+        run(command().arg("write-tree"))
+    }
+
+    /// Everything but `except`, where that is part of it.
+    fn pathspecs(&self, except: &[PathBuf]) -> Vec<OsString> {
+        let excluded = except.iter().filter_map(|path| {
+            let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+            let inner = path.strip_prefix(&self.top).ok().filter(|inner| !inner.as_os_str().is_empty())?;
+            let mut pathspec = OsString::from(":(exclude,top,literal)");
+            pathspec.push(inner);
+            Some(pathspec)
+        });
+        std::iter::once(".".into()).chain(excluded).collect()
+    }
+}
+
+/// Git in this directory, whichever repository the caller may be working for.
+fn command(directory: &Path) -> Command {
+    let mut command = Command::new("git");
+    for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
+        command.env_remove(variable);
+    }
+    command.args(["-c", "core.fsmonitor=false", "-c", "advice.addEmbeddedRepo=false"]);
+    command.env("GIT_OPTIONAL_LOCKS", "0").current_dir(directory);
+    command
+}
+
+/// What git says when it succeeds.
+fn run(command: &mut Command) -> Option<String> {
+    let output = output_within(std::mem::replace(command, Command::new("git")), PATIENCE).ok()?;
+    let said = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| said.trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn git(directory: &Path, words: &str) {
+        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
+        assert!(run(command(directory).args(identity).args(words.split(' '))).is_some(), "git {words}");
+    }
+
+    #[test]
+    fn the_same_content_has_the_same_name_and_the_repository_is_only_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let (top, state) = (directory.path(), directory.path().join(".codex-workers"));
+        let write = |name: &str, text: &str| std::fs::write(top.join(name), text).unwrap();
+        let except = [state.clone(), top.join("other.db")];
+        let look = || look(top, &except).unwrap();
+        assert!(super::look(top, &except).is_none(), "no repository yet");
+        git(top, "init -q");
+        write("a", "1");
+        let first = look();
+        assert_eq!((first.dirty, first.commit.is_some()), (true, false));
+        git(top, "add a");
+        git(top, "commit -qm first");
+        let committed = look();
+        assert_eq!((committed.dirty, &committed.tree), (false, &first.tree), "the same content");
+
+        write("b", "new");
+        let status = run(command(top).args(["status", "--porcelain"]));
+        let objects = run(command(top).args(["count-objects"]));
+        let changed = look();
+        assert!(changed.dirty && changed.tree != first.tree);
+        assert_eq!(run(command(top).args(["status", "--porcelain"])), status);
+        assert_eq!(run(command(top).args(["count-objects"])), objects);
+
+        std::fs::create_dir(&state).unwrap();
+        std::fs::write(state.join("workerctl.db"), "x").unwrap();
+        write("other.db", "x");
+        assert_eq!(look(), changed, "the state root is no part of it");
+        write(".gitignore", "target\n");
+        let ignoring = look();
+        write("target", "x");
+        assert_eq!(look(), ignoring);
+        std::fs::create_dir(top.join("sub")).unwrap();
+        assert_eq!(super::look(&top.join("sub"), &except).unwrap(), ignoring, "from anywhere in it");
+    }
+}
