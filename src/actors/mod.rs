@@ -31,6 +31,7 @@ mod screen_watch;
 pub mod session;
 pub mod tailer;
 pub mod task;
+mod template_files;
 #[cfg(test)]
 mod testing;
 pub mod tmux;

@@ -3,7 +3,7 @@
 
 use super::policy::{ApprovalPolicy, SandboxMode};
 use crate::domain::Failure;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use std::{
     env,
     ffi::OsString,
@@ -12,7 +12,7 @@ use std::{
 };
 
 /// The name of a settings file.
-const FILE_NAME: &str = "conveyor.toml";
+pub const FILE_NAME: &str = "conveyor.toml";
 
 /// The `[codex]` section of a settings file, or the flags that say the same. What is `None` is left
 /// to the next layer.
@@ -93,18 +93,25 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`], naming the file; a file that is not there is none.
     pub fn load(cwd: &Path) -> Result<Self, SettingsError> {
-        Self::load_from(cwd, user_file(env::var_os("XDG_CONFIG_HOME"), env::home_dir()).as_deref())
+        Self::load_from(cwd, users_file().as_deref())
     }
 
     fn load_from(cwd: &Path, user_file: Option<&Path>) -> Result<Self, SettingsError> {
         let user = user_file.map(read).transpose()?.flatten().unwrap_or_default();
-        for directory in cwd.ancestors() {
-            if let Some(project) = read(&directory.join(FILE_NAME))? {
-                return Ok(project.over(user));
-            }
-        }
-        Ok(user)
+        let project = project_file(cwd).as_deref().map(read).transpose()?.flatten().unwrap_or_default();
+        Ok(project.over(user))
     }
+}
+
+/// The project's settings file: the one in `cwd`, or in its nearest parent that has one. Blocks on
+/// the file system.
+pub fn project_file(cwd: &Path) -> Option<PathBuf> {
+    cwd.ancestors().map(|directory| directory.join(FILE_NAME)).find(|file| file.exists())
+}
+
+/// Where the user's own settings file is to be, for every project.
+pub fn users_file() -> Option<PathBuf> {
+    user_file(env::var_os("XDG_CONFIG_HOME"), env::home_dir())
 }
 
 /// Why a settings file is not used.
@@ -148,6 +155,9 @@ fn user_file(config_home: Option<OsString>, home: Option<PathBuf>) -> Option<Pat
 struct File {
     #[serde(default)]
     codex: Settings,
+    /// Read by whoever makes a loop, see [`crate::domain::loop_templates`].
+    #[serde(default, rename = "loop_templates")]
+    _loop_templates: IgnoredAny,
 }
 
 fn read(file: &Path) -> Result<Option<Settings>, SettingsError> {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Failure;
+use super::criteria::ADVERSARIAL_CHECK;
 
 /// A loop policy, as commands and deliveries carry it (`loop_policy`). Its run stores the same
 /// fields as metadata.
@@ -29,6 +30,9 @@ pub struct LoopPolicy {
     /// The evidence types that must be satisfied before the next pass.
     #[serde(default)]
     pub required_before_continue: Vec<String>,
+    /// Only evidence that conveyor executed itself opens the next pass.
+    #[serde(default)]
+    pub require_executed_evidence: bool,
     /// What ends the loop, in words.
     #[serde(default)]
     pub stop_conditions: Vec<String>,
@@ -83,6 +87,12 @@ impl LoopPolicy {
         }
         let missing = self.missing_evidence(requested, satisfied);
         (!missing.is_empty()).then_some(BlockReason::MissingEvidence(missing))
+    }
+
+    /// Whether evidence of this type counts because somebody says so. An attempt to disprove the work
+    /// is told in words, whatever the policy demands.
+    pub fn takes_word_for(&self, evidence_type: &str) -> bool {
+        !self.require_executed_evidence || evidence_type == ADVERSARIAL_CHECK
     }
 
     /// The required evidence types that are not among the satisfied ones. The first pass needs none.

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
     use crate::domain::{Recipe, Role};
     use crate::store::session_links::Link;
-    use crate::store::testing::TestDb;
+    use crate::store::testing::{TestDb, builtin_template};
 
     fn session(name: &str, role: Role) -> Register {
         Register {
@@ -134,7 +134,10 @@ mod tests {
             summary: None,
             worker: session(&format!("{task}-worker"), Role::Worker),
             manager: session(&format!("{task}-manager"), Role::Manager),
-            new_loop: Some(NewLoop { template: Some("build_then_clear".into()), ..NewLoop::default() }),
+            new_loop: Some(NewLoop {
+                template: Some(builtin_template("build_then_clear")),
+                ..NewLoop::default()
+            }),
             run_name: Some("loop".into()),
         }
     }
@@ -171,8 +174,8 @@ mod tests {
         again.worker = session("another-worker", Role::Worker);
         again.manager = session("another-manager", Role::Manager);
         assert!(db.refusal(again).message.contains("already bound"));
-        let unknown = NewLoop { template: Some("nope".into()), ..NewLoop::default() };
-        db.refusal(CreateDisposable { new_loop: Some(unknown), ..create("two") });
+        let over = NewLoop { max_iterations: Some(1), current_iteration: 2, ..NewLoop::default() };
+        db.refusal(CreateDisposable { new_loop: Some(over), ..create("two") });
         assert_eq!(db.texts(rows), before);
     }
 }

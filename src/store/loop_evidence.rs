@@ -172,11 +172,23 @@ fn on_record(conn: &Connection, task: &Task, criterion: &str) -> Result<Option<i
         .optional()?)
 }
 
-/// The types of the complete evidence that is satisfied for one iteration of the run.
+/// The types of the evidence that counts for one iteration of the policy's run.
 ///
 /// # Errors
 /// Whatever SQLite answers.
-pub fn satisfied(
+pub fn on_hand(
+    conn: &Connection,
+    task_id: &str,
+    policy: &LoopPolicy,
+    iteration: i64,
+) -> Result<Vec<String>, StoreError> {
+    let mut types = reported(conn, task_id, &policy.run_id, iteration)?;
+    types.retain(|evidence| policy.takes_word_for(evidence));
+    Ok(types)
+}
+
+/// The types of the complete evidence that somebody recorded as satisfied.
+fn reported(
     conn: &Connection,
     task_id: &str,
     run_id: &str,
@@ -207,12 +219,12 @@ mod tests {
     use crate::domain::criteria::CriterionStatus;
     use crate::domain::loop_templates::NewLoop;
     use crate::store::loop_runs::CreateLoop;
-    use crate::store::testing::TestDb;
+    use crate::store::testing::{TestDb, builtin_template};
 
     fn db_with_loop() -> TestDb {
         let mut db = TestDb::new();
         db.task("one");
-        let new = NewLoop { template: Some("build_then_clear".into()), ..NewLoop::default() };
+        let new = NewLoop { template: Some(builtin_template("build_then_clear")), ..NewLoop::default() };
         db.write(CreateLoop { task: "one".into(), name: Some("loop".into()), new }).unwrap();
         db
     }

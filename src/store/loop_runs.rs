@@ -64,10 +64,10 @@ impl Change for CreateLoop {
 mod tests {
     use super::*;
     use crate::domain::FailureKind;
-    use crate::store::testing::TestDb;
+    use crate::store::testing::{TestDb, builtin_template};
 
     fn create_in(task: &str, name: Option<&str>) -> CreateLoop {
-        let new = NewLoop { template: Some("build_then_clear".into()), ..NewLoop::default() };
+        let new = NewLoop { template: Some(builtin_template("build_then_clear")), ..NewLoop::default() };
         CreateLoop { task: task.into(), name: name.map(Into::into), new }
     }
 
@@ -87,14 +87,13 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_made_up_and_an_unknown_template_leaves_nothing() {
+    fn a_name_is_made_up_and_a_refusal_leaves_nothing() {
         let mut db = TestDb::new();
         db.task("one");
         assert!(db.write(create_in("one", None)).unwrap().name.starts_with("one-ralph-loop-2"));
-        let new = NewLoop { template: Some("build_then_claer".into()), ..NewLoop::default() };
+        let new = NewLoop { max_iterations: Some(1), current_iteration: 2, ..NewLoop::default() };
         let refused = db.refusal(CreateLoop { task: "one".into(), name: None, new });
-        assert_eq!(refused.kind, FailureKind::NotFound);
-        assert!(refused.hints[0].contains("build_then_clear"), "{refused:?}");
+        assert_eq!(refused.kind, FailureKind::Usage);
         assert_eq!(db.texts("SELECT id FROM runs").len(), 1);
     }
 }

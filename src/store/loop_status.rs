@@ -69,7 +69,7 @@ impl Query for GetLoopStatus {
         )?;
         let under_way = delivered_iteration.unwrap_or(0).max(policy.current_iteration);
         let missing_evidence = if under_way < policy.max_iterations {
-            let satisfied = loop_evidence::satisfied(conn, &task.id, &run.id, under_way)?;
+            let satisfied = loop_evidence::on_hand(conn, &task.id, &policy, under_way)?;
             policy.missing_evidence(under_way + 1, &satisfied)
         } else {
             Vec::new()

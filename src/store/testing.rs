@@ -14,6 +14,7 @@ use super::turn_facts::{self, NewFact};
 use super::{Change, Query, StoreError, open};
 use crate::domain::command::QueuedCommand;
 use crate::domain::ids::new_id;
+use crate::domain::loop_templates::{LoopTemplate, Templates};
 use crate::domain::time::now_iso;
 use crate::domain::{Failure, Role, TurnKey, TurnOutcome};
 
@@ -27,6 +28,11 @@ pub(crate) struct TestDb {
 /// Opens a database as the writer does, creating it when needed.
 pub(crate) fn connect(path: &Path) -> Connection {
     open::writer(path).unwrap()
+}
+
+/// A loop template of the program.
+pub(crate) fn builtin_template(name: &str) -> LoopTemplate {
+    Templates::builtin().find(name).unwrap().template
 }
 
 impl TestDb {

@@ -13,7 +13,7 @@ use super::{Call, ToolKind};
 use crate::actors::blocking::blocking;
 use crate::actors::gateway::private_dir;
 use crate::actors::wire::VERSION;
-use crate::actors::{Caller, Hub};
+use crate::actors::{Caller, Hub, template_files};
 use crate::domain::loop_templates::NewLoop;
 use crate::domain::shell::quoted;
 use crate::domain::time::now_iso;
@@ -84,6 +84,10 @@ pub struct CreateDisposableBindingArgs {
     #[arg(long)]
     #[serde(default)]
     pub adversarial: bool,
+    /// Let only evidence count that conveyor executed itself, see evidence run
+    #[arg(long)]
+    #[serde(default)]
+    pub require_executed_evidence: bool,
     /// What happens to the worker's context between passes [default: the template's, or clear]
     #[arg(long, value_name = "POLICY")]
     #[serde(default)]
@@ -116,18 +120,30 @@ pub struct DisposableReply {
 }
 
 impl CreateDisposableBindingArgs {
-    fn new_loop(&self) -> Option<NewLoop> {
+    async fn new_loop(&self, hub: &Hub, caller: &Caller) -> Result<Option<NewLoop>, Failure> {
         let wanted = self.template.is_some() || self.adversarial || !self.required_before_continue.is_empty();
-        wanted.then(|| NewLoop {
-            template: self.template.clone(),
+        if self.require_executed_evidence && !wanted {
+            return Err(Failure::usage("--require-executed-evidence needs evidence that is required")
+                .hint("name it with --required-before-continue, or a --template that requires some"));
+        }
+        let template = match &self.template {
+            Some(name) => Some(template_files::load(hub, caller).await?.find(name)?.template),
+            None => None,
+        };
+        let new = wanted.then(|| NewLoop {
+            template,
             required_before_continue: self.required_before_continue.clone(),
             adversarial: self.adversarial,
+            require_executed_evidence: self.require_executed_evidence,
             max_iterations: self.max_iterations,
             current_iteration: self.current_iteration,
             cleanup_policy: self.cleanup_policy.clone(),
             seed_prompt_sha256: self.seed_prompt_sha256.clone(),
             source: self.template.is_none().then(|| "create-disposable-binding".to_owned()),
-        })
+        });
+        // Refused before a file is made.
+        new.as_ref().map(NewLoop::metadata).transpose()?;
+        Ok(new)
     }
 
     fn name_of(&self, role: Role) -> Result<String, Failure> {
@@ -146,9 +162,7 @@ impl Call for CreateDisposableBindingArgs {
     const TOOL: ToolKind = ToolKind::Changes;
 
     async fn serve(self, hub: &Hub, caller: &Caller) -> Result<DisposableReply, Failure> {
-        let new_loop = self.new_loop();
-        // Refused before a file is made.
-        new_loop.as_ref().map(NewLoop::metadata).transpose()?;
+        let new_loop = self.new_loop(hub, caller).await?;
         let directory = match &self.session_dir {
             Some(given) => caller.cwd.join(given),
             None => hub.paths.database.with_file_name("disposable-sessions"),

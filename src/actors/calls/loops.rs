@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Call, ToolKind, values};
-use crate::actors::{Caller, Hub};
+use crate::actors::{Caller, Hub, template_files};
 use crate::domain::Failure;
-use crate::domain::loop_templates::{self, LoopTemplate, NewLoop};
+use crate::domain::loop_templates::{KnownTemplate, NewLoop, Templates};
 use crate::domain::triggers;
 use crate::store::loop_runs::CreateLoop;
 use crate::store::runs::Run;
@@ -92,12 +92,16 @@ pub struct NewRunOptions {
     /// The digest of the prompt that every pass starts from
     #[arg(long, value_name = "SHA256", requires = "create_run")]
     pub seed_prompt_sha256: Option<String>,
+    /// Let only evidence count that conveyor executed itself, see evidence run
+    #[arg(long, requires = "create_run")]
+    pub require_executed_evidence: bool,
 }
 
 /// Show the loop policies to start from, or make a run that holds one
 ///
 /// Dispatch delivers another pass only up to the policy's last one, and only when the evidence it
-/// requires is recorded for the pass before.
+/// requires is recorded for the pass before. Templates of your own stand in conveyor.toml, in the
+/// project or in the state root.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[command(group = ArgGroup::new("action").required(true).args(["list", "show", "create_run"]))]
@@ -150,15 +154,15 @@ pub enum LoopTemplatesReply {
     /// All of them.
     Templates {
         /// By name.
-        templates: Vec<LoopTemplate>,
+        templates: Vec<KnownTemplate>,
     },
     /// All of them, under their older name.
     Presets {
         /// By name.
-        presets: Vec<LoopTemplate>,
+        presets: Vec<KnownTemplate>,
     },
     /// One of them.
-    Shown(Box<LoopTemplate>),
+    Shown(Box<KnownTemplate>),
     /// The run that was made.
     Created(Run),
 }
@@ -166,11 +170,12 @@ pub enum LoopTemplatesReply {
 impl Call for LoopTemplatesArgs {
     type Reply = LoopTemplatesReply;
 
-    async fn serve(self, hub: &Hub, _: &Caller) -> Result<LoopTemplatesReply, Failure> {
+    async fn serve(self, hub: &Hub, caller: &Caller) -> Result<LoopTemplatesReply, Failure> {
+        let templates = template_files::load(hub, caller).await?;
         if self.list {
-            return Ok(LoopTemplatesReply::Templates { templates: loop_templates::templates().into() });
+            return Ok(LoopTemplatesReply::Templates { templates: templates.into_vec() });
         }
-        show_or_create(hub, self.show, self.create_run, self.template, self.run).await
+        show_or_create(hub, &templates, self.show, self.create_run, self.template, self.run).await
     }
 }
 
@@ -178,32 +183,35 @@ impl Call for RalphLoopPresetsArgs {
     type Reply = LoopTemplatesReply;
     const TOOL: ToolKind = ToolKind::Hidden;
 
-    async fn serve(self, hub: &Hub, _: &Caller) -> Result<LoopTemplatesReply, Failure> {
+    async fn serve(self, hub: &Hub, caller: &Caller) -> Result<LoopTemplatesReply, Failure> {
+        let templates = template_files::load(hub, caller).await?;
         if self.list {
-            return Ok(LoopTemplatesReply::Presets { presets: loop_templates::templates().into() });
+            return Ok(LoopTemplatesReply::Presets { presets: templates.into_vec() });
         }
-        show_or_create(hub, self.show, self.create_run, self.preset, self.run).await
+        show_or_create(hub, &templates, self.show, self.create_run, self.preset, self.run).await
     }
 }
 
 async fn show_or_create(
     hub: &Hub,
+    templates: &Templates,
     show: Option<String>,
     task: Option<String>,
     template: Option<String>,
     options: NewRunOptions,
 ) -> Result<LoopTemplatesReply, Failure> {
     if let Some(name) = show {
-        return Ok(LoopTemplatesReply::Shown(Box::new(loop_templates::find(&name)?)));
+        return Ok(LoopTemplatesReply::Shown(Box::new(templates.find(&name)?)));
     }
-    let (Some(task), Some(_)) = (task, &template) else {
+    let (Some(task), Some(template)) = (task, template) else {
         return Err(Failure::usage("a new run needs a task and a template"));
     };
     let new = NewLoop {
-        template,
+        template: Some(templates.find(&template)?.template),
         max_iterations: options.max_iterations,
         current_iteration: options.current_iteration.unwrap_or(0),
         seed_prompt_sha256: options.seed_prompt_sha256,
+        require_executed_evidence: options.require_executed_evidence,
         ..NewLoop::default()
     };
     let run = hub.store.write(CreateLoop { task, name: options.name, new }).await?;

@@ -33,7 +33,7 @@ pub(super) fn gate(
         Err(StoreError::Refused(refusal)) => return Ok(Err(refusal)),
         Err(error) => return Err(error),
     };
-    let satisfied = loop_evidence::satisfied(conn, task_id, &policy.run_id, requested - 1)?;
+    let satisfied = loop_evidence::on_hand(conn, task_id, &policy, requested - 1)?;
     let reason = policy.block_reason(requested, &satisfied);
     let missing = match &reason {
         Some(BlockReason::MissingEvidence(missing)) => missing.clone(),

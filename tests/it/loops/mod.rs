@@ -1,6 +1,7 @@
 //! Bounded loops: what a pass leaves as evidence, and what lets the next one begin.
 
 mod evidence;
+mod templates;
 
 use crate::support::World;
 use serde_json::Value;
