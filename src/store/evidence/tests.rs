@@ -9,7 +9,7 @@ use crate::domain::loop_templates::NewLoop;
 use crate::domain::{FailureKind, Seconds};
 use crate::store::criteria::{AddCriterion, CriterionMove, MoveCriterion, NewCriterion};
 use crate::store::loop_runs::CreateLoop;
-use crate::store::testing::TestDb;
+use crate::store::testing::{TestDb, builtin_template};
 
 const TREE: &str = "tree-1";
 
@@ -150,7 +150,7 @@ fn evidence_is_worth_what_its_tree_is() {
 #[test]
 fn a_pass_of_a_loop_has_evidence_of_its_own() {
     let mut db = db();
-    let new = NewLoop { template: Some("build_then_clear".into()), ..NewLoop::default() };
+    let new = NewLoop { template: Some(builtin_template("build_then_clear")), ..NewLoop::default() };
     let run_row = db.write(CreateLoop { task: "one".into(), name: Some("loop".into()), new }).unwrap();
     let about = |evidence_type: &str| About::Pass {
         run: "loop".into(),
