@@ -36,6 +36,7 @@ mod show;
 mod stop;
 mod table;
 mod tasks;
+mod telemetry;
 mod transcripts;
 mod wait;
 

@@ -33,6 +33,11 @@ impl schemars::JsonSchema for Window {
 pub struct NotWindow(String);
 
 impl Window {
+    /// The last 24 hours.
+    pub fn day() -> Self {
+        Self { label: "24h".to_owned(), seconds: 86_400 }
+    }
+
     /// How long it is.
     pub fn seconds(&self) -> i64 {
         self.seconds

@@ -89,6 +89,18 @@ impl Query for ReadRecords {
     }
 }
 
+/// The active sessions with a process.
+#[derive(Debug)]
+pub struct SessionProcesses;
+
+impl Query for SessionProcesses {
+    type Out = Vec<SessionProcess>;
+
+    fn run(self, conn: &Connection) -> Result<Self::Out, StoreError> {
+        processes(conn)
+    }
+}
+
 fn processes(conn: &Connection) -> Result<Vec<SessionProcess>, StoreError> {
     let of = |row: &Row<'_>| {
         Ok(SessionProcess {
@@ -109,7 +121,11 @@ fn processes(conn: &Connection) -> Result<Vec<SessionProcess>, StoreError> {
     Ok(processes)
 }
 
-fn dangling(conn: &Connection) -> Result<Vec<DanglingBinding>, StoreError> {
+/// The bindings that dangle, in the order they were made.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn dangling(conn: &Connection) -> Result<Vec<DanglingBinding>, StoreError> {
     let of = |row: &Row<'_>| {
         let gone_role: Option<String> = row.get(4)?;
         Ok(DanglingBinding {

@@ -2,14 +2,17 @@
 
 mod counts;
 mod find;
+mod lines;
 
 use rusqlite::{Connection, Row};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use counts::{Counts, ReadCounts, Scope, Tally, counts};
+pub use counts::{Counts, ReadCounts, Tally, counts, read as read_counts};
 pub use find::{Find, find, search};
+pub use lines::{TelemetryLine, newest_lines};
 
+use super::scope::{Filter, Scope};
 use super::{StoreError, row};
 pub use crate::domain::telemetry::{Actor, Severity};
 use crate::domain::{ids::new_id, time::now_iso};
@@ -118,3 +121,12 @@ impl TelemetryRow {
 
 const COLUMNS: &str =
     "id, run_id, task_id, timestamp, actor, event_type, severity, summary, correlation_json, attributes_json";
+
+/// The events of a scope. An event of a run need not name its task.
+fn filter(scope: &Scope, at: Option<&str>) -> Filter {
+    let mut filter = Scope { run_id: None, ..scope.clone() }.filter("task_id", at);
+    if let Some(run_id) = &scope.run_id {
+        filter.add("run_id = ?", run_id.clone());
+    }
+    filter
+}

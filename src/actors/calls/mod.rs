@@ -40,6 +40,7 @@ pub mod stop;
 pub mod summary;
 pub mod tail;
 pub mod tasks;
+pub mod telemetry;
 pub mod transcripts;
 pub mod values;
 pub mod wait;
@@ -176,6 +177,7 @@ macro_rules! for_each_call {
             Stop(stop::StopArgs),
             Tail(tail::TailArgs),
             Tasks(tasks::TasksArgs),
+            Telemetry(telemetry::TelemetryArgs),
             Prune(transcripts::PruneArgs),
             TranscriptCapture(transcripts::TranscriptCaptureArgs),
             TranscriptPrune(transcripts::TranscriptPruneArgs),

@@ -14,4 +14,4 @@ mod tests;
 pub use context::{Criteria, ManagerContext, ReadContext, WorkerReceipt};
 pub use divergences::{Divergence, ListDivergences};
 pub use record::{FailCycle, FinishCycle, Span, SpanClock, StartCycle, StartedCycle};
-pub use report::{CycleReport, LastTurn, ReadWorkerState, TakenIn, WorkerState};
+pub use report::{CycleReport, LastTurn, ReadWorkerState, TakenIn, WorkerState, status};

@@ -11,7 +11,7 @@ use crate::domain::pane_signal::PaneSignal;
 use crate::domain::time::parse_iso;
 use crate::domain::{Activity, TurnOutcome};
 use crate::store::session_facts::SessionFact;
-use crate::store::{Query, StoreError, codex_events, turn_facts};
+use crate::store::{Query, StoreError, codex_events, row, turn_facts};
 
 /// Where the count of recent events stops.
 const MAX_RECENT_EVENTS: u32 = 1000;
@@ -93,6 +93,18 @@ pub struct WorkerState {
     pub last_event_id: Option<i64>,
     /// Events since the cycle before, whoever read them; counted up to a thousand.
     pub recent_events: u64,
+}
+
+/// What a cycle saw, as it was stored.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn status(conn: &Connection, cycle_id: i64) -> Result<Option<Value>, StoreError> {
+    let status = conn
+        .prepare_cached("SELECT status_json FROM manager_cycles WHERE id = ?1")?
+        .query_row([cycle_id], |row| row::optional_json(row, 0))
+        .optional()?;
+    Ok(status.flatten())
 }
 
 /// How a turn ended.

@@ -10,19 +10,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 
+use super::filter;
 use crate::domain::time::iso;
+use crate::store::scope::{Filter, Scope};
 use crate::store::{Query, StoreError, runs, tasks};
-
-/// Which events are counted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Scope {
-    /// Those of the task with this id.
-    pub task_id: Option<String>,
-    /// Those of the run with this id.
-    pub run_id: Option<String>,
-    /// Those since this instant.
-    pub since: Option<Timestamp>,
-}
 
 /// How many events of one kind there are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,41 +62,31 @@ const KINDS: &str = "GROUP BY actor, event_type, severity";
 /// # Errors
 /// Whatever SQLite answers.
 pub fn counts(conn: &Connection, scope: &Scope) -> Result<Vec<Tally>, StoreError> {
-    let since = scope.since.map(iso).unwrap_or_default();
-    let tallies = match (&scope.run_id, &scope.task_id) {
-        (Some(run_id), Some(task_id)) => tally(
-            conn,
-            &format!("{RAW} WHERE run_id = ?1 AND task_id = ?2 AND timestamp >= ?3 {KINDS}"),
-            &[run_id, task_id, &since],
-        )?,
-        (Some(run_id), None) => {
-            tally(conn, &format!("{RAW} WHERE run_id = ?1 AND timestamp >= ?2 {KINDS}"), &[run_id, &since])?
-        }
-        (None, Some(task_id)) => {
-            tally(conn, &format!("{RAW} WHERE task_id = ?1 AND timestamp >= ?2 {KINDS}"), &[task_id, &since])?
-        }
-        (None, None) if since.is_empty() => tally(conn, &format!("{DAYS} {KINDS}"), &[])?,
-        (None, None) => since_within_a_day(conn, &since)?,
+    let tallies = match scope.since {
+        _ if scope.run_id.is_some() => tally(conn, RAW, &filter(scope, Some("timestamp")))?,
+        None => tally(conn, DAYS, &filter(scope, None))?,
+        Some(since) => since_within_a_day(conn, scope, &iso(since))?,
     };
     Ok(sum(tallies))
 }
 
 /// The rest of the first day from the events, the days after it as they were counted.
-fn since_within_a_day(conn: &Connection, since: &str) -> Result<Vec<Tally>, StoreError> {
+fn since_within_a_day(conn: &Connection, scope: &Scope, since: &str) -> Result<Vec<Tally>, StoreError> {
     let first_day = since.get(..10).unwrap_or(since);
+    let mut of_first_day = filter(scope, Some("timestamp"));
     // A day's instants are all before the day with a character after the last digit.
-    let next_day = format!("{first_day}~");
-    let mut tallies =
-        tally(conn, &format!("{RAW} WHERE timestamp >= ?1 AND timestamp < ?2 {KINDS}"), &[since, &next_day])?;
-    tallies.extend(tally(conn, &format!("{DAYS} WHERE day > ?1 {KINDS}"), &[first_day])?);
+    of_first_day.add("timestamp < ?", format!("{first_day}~"));
+    let mut tallies = tally(conn, RAW, &of_first_day)?;
+    let mut of_days = filter(scope, None);
+    of_days.add("day > ?", first_day.to_owned());
+    tallies.extend(tally(conn, DAYS, &of_days)?);
     Ok(tallies)
 }
 
-fn tally(conn: &Connection, sql: &str, values: &[&str]) -> Result<Vec<Tally>, StoreError> {
-    let tallies = conn
-        .prepare_cached(sql)?
-        .query_map(rusqlite::params_from_iter(values), Tally::of)?
-        .collect::<Result<_, _>>()?;
+fn tally(conn: &Connection, select: &str, filter: &Filter) -> Result<Vec<Tally>, StoreError> {
+    let sql = format!("{select} WHERE {} {KINDS}", filter.sql());
+    let tallies =
+        conn.prepare_cached(&sql)?.query_map(filter.values(), Tally::of)?.collect::<Result<_, _>>()?;
     Ok(tallies)
 }
 
@@ -177,6 +158,7 @@ impl Query for ReadCounts {
             task_id: self.task.map(|task| tasks::get(conn, &task)).transpose()?.map(|task| task.id),
             run_id: self.run.map(|run| runs::get(conn, &run)).transpose()?.map(|run| run.id),
             since: self.since,
+            active_only: false,
         };
         read(conn, scope)
     }
@@ -203,18 +185,12 @@ pub fn read(conn: &Connection, scope: Scope) -> Result<Counts, StoreError> {
 
 /// The first or last instant of a scope.
 fn edge(conn: &Connection, scope: &Scope, order: &str) -> Result<Option<String>, StoreError> {
-    let since = scope.since.map(iso).unwrap_or_default();
-    let condition = match (&scope.run_id, &scope.task_id) {
-        (Some(_), _) => "run_id = ?1 AND (?2 IS NULL OR task_id = ?2)",
-        (None, Some(_)) => "?1 IS NULL AND task_id = ?2",
-        (None, None) => "?1 IS NULL AND ?2 IS NULL",
-    };
+    let filter = filter(scope, Some("timestamp"));
     let sql = format!(
-        "SELECT timestamp FROM telemetry_events WHERE {condition} AND timestamp >= ?3
-         ORDER BY timestamp {order} LIMIT 1"
+        "SELECT timestamp FROM telemetry_events WHERE {} ORDER BY timestamp {order} LIMIT 1",
+        filter.sql()
     );
-    let row = (&scope.run_id, &scope.task_id, since);
-    Ok(conn.prepare_cached(&sql)?.query_row(row, |row| row.get(0)).optional()?)
+    Ok(conn.prepare_cached(&sql)?.query_row(filter.values(), |row| row.get(0)).optional()?)
 }
 
 /// The task of all events, when there is only one.

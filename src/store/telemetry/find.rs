@@ -1,11 +1,11 @@
 //! Single telemetry events: the newest that fit.
 
 use jiff::Timestamp;
-use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::Connection;
 
 use super::{Actor, COLUMNS, Severity, TelemetryRow};
 use crate::domain::time::iso;
+use crate::store::scope::Filter;
 use crate::store::{Query, StoreError, runs, tasks};
 
 /// Which events are looked for. All that is given must fit.
@@ -47,25 +47,25 @@ impl Query for Find {
 pub fn find(conn: &Connection, wanted: &Find) -> Result<Vec<TelemetryRow>, StoreError> {
     let mut filter = Filter::default();
     if let Some(task) = &wanted.task {
-        filter.add("e.task_id", "=", tasks::get(conn, task)?.id);
+        filter.add("e.task_id = ?", tasks::get(conn, task)?.id);
     }
     if let Some(run) = &wanted.run {
-        filter.add("e.run_id", "=", runs::get(conn, run)?.id);
+        filter.add("e.run_id = ?", runs::get(conn, run)?.id);
     }
     if let Some(actor) = wanted.actor {
-        filter.add("e.actor", "=", actor.as_str().to_owned());
+        filter.add("e.actor = ?", actor.as_str().to_owned());
     }
     if let Some(severity) = wanted.severity {
-        filter.add("e.severity", "=", severity.as_str().to_owned());
+        filter.add("e.severity = ?", severity.as_str().to_owned());
     }
     if let Some(event_type) = &wanted.event_type {
-        filter.add("e.event_type", "=", event_type.clone());
+        filter.add("e.event_type = ?", event_type.clone());
     }
     if let Some(since) = wanted.since {
-        filter.add("e.timestamp", ">=", iso(since));
+        filter.add("e.timestamp >= ?", iso(since));
     }
     match wanted.words.as_deref().map(str::trim).filter(|words| !words.is_empty()) {
-        None => filter.newest(conn, "telemetry_events e", "e.timestamp DESC, e.rowid DESC", wanted.limit),
+        None => newest(conn, &filter, "telemetry_events e", BY_TIME, wanted.limit),
         Some(words) => matching(conn, &filter, words, wanted.limit),
     }
 }
@@ -86,12 +86,12 @@ fn matching(
     limit: u32,
 ) -> Result<Vec<TelemetryRow>, StoreError> {
     let mut by_text = filter.clone();
-    by_text.add("telemetry_events_fts", "MATCH", full_text_words(words));
+    by_text.add("telemetry_events_fts MATCH ?", full_text_words(words));
     let text_index = "telemetry_events_fts f CROSS JOIN telemetry_events e ON e.id = f.event_id";
-    let mut found = by_text.newest(conn, text_index, "f.rowid DESC", limit)?;
+    let mut found = newest(conn, &by_text, text_index, "f.rowid DESC", limit)?;
     let mut by_type = filter.clone();
-    by_type.add("e.event_type", "=", words.to_owned());
-    found.extend(by_type.newest(conn, "telemetry_events e", "e.timestamp DESC, e.rowid DESC", limit)?);
+    by_type.add("e.event_type = ?", words.to_owned());
+    found.extend(newest(conn, &by_type, "telemetry_events e", BY_TIME, limit)?);
     found.sort_by(|a, b| b.timestamp.cmp(&a.timestamp));
     let mut seen = std::collections::HashSet::new();
     found.retain(|row| seen.insert(row.id.clone()));
@@ -99,36 +99,23 @@ fn matching(
     Ok(found)
 }
 
-/// Conditions and their values. Only what is asked for stands in the statement, so that SQLite sees
-/// which index fits.
-#[derive(Clone, Default)]
-struct Filter {
-    conditions: Vec<String>,
-    values: Vec<Sql>,
-}
+const BY_TIME: &str = "e.timestamp DESC, e.rowid DESC";
 
-impl Filter {
-    fn add(&mut self, column: &str, operator: &str, value: String) {
-        self.values.push(Sql::Text(value));
-        self.conditions.push(format!("{column} {operator} ?{}", self.values.len()));
-    }
-
-    fn newest(
-        &self,
-        conn: &Connection,
-        from: &str,
-        order: &str,
-        limit: u32,
-    ) -> Result<Vec<TelemetryRow>, StoreError> {
-        let conditions = if self.conditions.is_empty() { "TRUE" } else { &self.conditions.join(" AND ") };
-        let columns = COLUMNS.replace(", ", ", e.");
-        let sql = format!("SELECT e.{columns} FROM {from} WHERE {conditions} ORDER BY {order} LIMIT {limit}");
-        let rows = conn
-            .prepare_cached(&sql)?
-            .query_map(params_from_iter(&self.values), TelemetryRow::of)?
-            .collect::<Result<_, _>>()?;
-        Ok(rows)
-    }
+fn newest(
+    conn: &Connection,
+    filter: &Filter,
+    from: &str,
+    order: &str,
+    limit: u32,
+) -> Result<Vec<TelemetryRow>, StoreError> {
+    let columns = COLUMNS.replace(", ", ", e.");
+    let condition = filter.sql();
+    let sql = format!("SELECT e.{columns} FROM {from} WHERE {condition} ORDER BY {order} LIMIT {limit}");
+    let rows = conn
+        .prepare_cached(&sql)?
+        .query_map(filter.values(), TelemetryRow::of)?
+        .collect::<Result<_, _>>()?;
+    Ok(rows)
 }
 
 /// Each word as a phrase, so that nothing in it is an operator.
