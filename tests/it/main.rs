@@ -21,5 +21,6 @@ mod pair;
 mod replay;
 mod supervisor;
 mod support;
+mod telemetry;
 mod tidy;
 mod tmux;

@@ -274,11 +274,7 @@ impl Gauges {
         Ok(Self {
             active_sessions: SessionCounts { total: working.sessions.len(), by_role },
             active_tasks: working.task_count,
-            criteria: CriteriaCounts {
-                by_status,
-                open: by_status.accepted,
-                total: criteria.values().sum(),
-            },
+            criteria: CriteriaCounts { by_status, open: by_status.accepted, total: criteria.values().sum() },
             reconcile: DriftCounts::read(conn, asked)?,
             storage_bytes: triage::retained(conn, None)?.into(),
         })

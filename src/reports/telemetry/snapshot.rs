@@ -4,8 +4,8 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::task::{self, TaskView};
 use super::Asked;
+use super::task::{self, TaskView};
 use crate::domain::redaction::{redact, redact_rollout};
 use crate::domain::time::iso;
 use crate::store::triage::{CycleKind, CycleLine, SessionLine, newest_cycles, working};

@@ -247,9 +247,8 @@ impl Liveness {
         task_id: &str,
         latest: Option<&CycleLine>,
     ) -> Result<Self, StoreError> {
-        let is_alive = |session: &Session| {
-            session.pid.is_some() && asked.dead.iter().all(|dead| dead.id != session.id)
-        };
+        let is_alive =
+            |session: &Session| session.pid.is_some() && asked.dead.iter().all(|dead| dead.id != session.id);
         let (mut worker_alive, mut manager_alive) = (None, None);
         if let Some(binding) = bindings::live_of_task(conn, task_id)? {
             worker_alive = sessions::find(conn, &binding.worker_session_id)?.as_ref().map(is_alive);

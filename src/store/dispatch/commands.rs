@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row};
 use serde_json::{Value, json};
 
-use super::facts::Signal;
+use super::facts;
 use super::{Claim, Entry, Push, Step, Subject, entry, loops, pushes_to};
 use crate::domain::Failure;
 use crate::domain::command::QueuedCommand;
@@ -201,18 +201,8 @@ fn deliver(
     };
     if pull {
         deliveries::put_in_mailbox(conn, &delivery)?;
-        Signal {
-            task_id: &route.bound.task.id,
-            correlation_id: &command.correlation_id,
-            signal,
-            target: route.target,
-        }
-        .tell(
-            conn,
-            "dispatch_signal_pull_required",
-            Severity::Info,
-            "the item waits in the mailbox",
-        )?;
+        let what = "the item waits in the mailbox";
+        facts::tell(conn, notification_id, "dispatch_signal_pull_required", Severity::Info, what)?;
         report.insert("state".into(), "pull_required".into());
         finish(
             conn,

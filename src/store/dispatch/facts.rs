@@ -76,18 +76,15 @@ fn route_one(conn: &Connection, claim: &Claim, fact: &Fact) -> Result<Step, Stor
             &fact.task_id, &fact.binding_id, &correlation_id, &worker.id, &manager.id, fact.signal,
             fact.event_id, payload["worker_receipt"]["source_event_timestamp"].as_str(), &dedupe_key, &claim.now, mode, payload.to_string(),
         ))?;
-    let signal = Signal {
-        task_id: &fact.task_id,
-        correlation_id: &correlation_id,
-        signal: fact.signal,
-        target: &manager,
-    };
     if inserted == 0 {
-        signal.tell(conn, "dispatch_signal_suppressed", Severity::Info, "this was already announced")?;
+        let known: i64 = conn
+            .prepare_cached("SELECT id FROM routed_notifications WHERE dedupe_key = ?1")?
+            .query_row([&dedupe_key], |row| row.get(0))?;
+        tell(conn, known, "dispatch_signal_suppressed", Severity::Info, "this was already announced")?;
         return Ok(Step::Done(with_state(report, "suppressed")));
     }
     let notification_id = conn.last_insert_rowid();
-    signal.tell(conn, "dispatch_signal_detected", Severity::Info, fact.what())?;
+    tell(conn, notification_id, "dispatch_signal_detected", Severity::Info, fact.what())?;
     let item = Item {
         notification_id,
         correlation_id: &correlation_id,
@@ -127,18 +124,8 @@ fn deliver(conn: &Connection, claim: &Claim, item: &Item<'_>, mut report: Entry)
         conn.prepare_cached("UPDATE routed_notifications SET state = 'delivered', delivered_at = ?2, delivery_mode = 'pull_required' WHERE id = ?1")?
             .execute((item.notification_id, &claim.now))?;
         deliveries::put_in_mailbox(conn, &delivery)?;
-        let signal = Signal {
-            task_id: &task_of(conn, item.notification_id)?,
-            correlation_id: item.correlation_id,
-            signal: item.signal,
-            target: item.target,
-        };
-        signal.tell(
-            conn,
-            "dispatch_signal_pull_required",
-            Severity::Info,
-            "the item waits in the mailbox",
-        )?;
+        let what = "the item waits in the mailbox";
+        tell(conn, item.notification_id, "dispatch_signal_pull_required", Severity::Info, what)?;
         return Ok(Step::Done(with_state(report, "pull_required")));
     }
     let delivery = deliveries::claim(conn, &delivery)?;
@@ -203,19 +190,9 @@ fn redeliver_one(conn: &Connection, claim: &Claim, notification_id: i64) -> Resu
         target: &manager,
         payload: &payload,
     };
-    Signal { task_id: &task_id, correlation_id: &correlation_id, signal: &signal, target: &manager }.tell(
-        conn,
-        "dispatch_signal_recovered",
-        Severity::Info,
-        "an undelivered item is tried again",
-    )?;
+    let what = "an undelivered item is tried again";
+    tell(conn, notification_id, "dispatch_signal_recovered", Severity::Info, what)?;
     deliver(conn, claim, &item, report)
-}
-
-fn task_of(conn: &Connection, notification_id: i64) -> Result<String, StoreError> {
-    Ok(conn
-        .prepare_cached("SELECT task_id FROM routed_notifications WHERE id = ?1")?
-        .query_row([notification_id], |row| row.get(0))?)
 }
 
 fn with_state(mut report: Entry, state: &str) -> Entry {
@@ -223,35 +200,49 @@ fn with_state(mut report: Entry, state: &str) -> Entry {
     report
 }
 
-/// Telemetry about one signal.
-pub(super) struct Signal<'a> {
-    pub(super) task_id: &'a str,
-    pub(super) correlation_id: &'a str,
-    pub(super) signal: &'a str,
-    pub(super) target: &'a Session,
-}
-
-impl Signal<'_> {
-    pub(super) fn tell(
-        &self,
-        conn: &Connection,
-        event_type: &str,
-        severity: Severity,
-        what: &str,
-    ) -> Result<(), StoreError> {
-        telemetry::emit(
-            conn,
-            &Telemetry {
-                actor: Actor::Dispatch,
-                event_type,
-                severity,
-                summary: &format!("{} for {}: {what}", self.signal, self.target.name),
-                task_id: Some(self.task_id),
-                run_id: None,
-                correlation: json!({"correlation_id": self.correlation_id, "target_session_id": self.target.id}),
-                attributes: json!({"signal_type": self.signal, "target_session": self.target.name}),
-            },
-        )?;
-        Ok(())
-    }
+/// Telemetry about a notification.
+pub(super) fn tell(
+    conn: &Connection,
+    notification_id: i64,
+    event_type: &str,
+    severity: Severity,
+    what: &str,
+) -> Result<(), StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT n.task_id, n.binding_id, n.correlation_id, n.signal_type, n.source_event_id, n.delivery_mode,
+                COALESCE(n.claimed_by, json_extract(n.payload_json, '$.dispatcher_id')),
+                n.target_session_id, target.name, source.name
+         FROM routed_notifications n JOIN sessions target ON target.id = n.target_session_id
+         JOIN sessions source ON source.id = n.source_session_id WHERE n.id = ?1",
+    )?;
+    type Told = (String, String, String, String, Option<i64>, String, Option<String>, String, String, String);
+    let (task_id, binding_id, correlation_id, signal, event_id, mode, dispatcher_id, target_id, target, from): Told =
+        statement.query_row([notification_id], |row| row.try_into())?;
+    telemetry::emit(
+        conn,
+        &Telemetry {
+            actor: Actor::Dispatch,
+            event_type,
+            severity,
+            summary: &format!("{signal} for {target}: {what}"),
+            task_id: Some(&task_id),
+            run_id: None,
+            correlation: json!({
+                "binding_id": binding_id,
+                "correlation_id": correlation_id,
+                "dispatcher_id": dispatcher_id,
+                "routed_notification_id": notification_id,
+                "signal_type": signal,
+                "source_event_id": event_id,
+                "target_session_id": target_id,
+            }),
+            attributes: json!({
+                "delivery_mode": mode,
+                "signal_type": signal,
+                "source_session": from,
+                "target_session": target,
+            }),
+        },
+    )?;
+    Ok(())
 }

@@ -5,13 +5,13 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::commands::{self, Finish, Told};
-use super::facts::Signal;
+use super::facts;
 use super::{Entry, Push, Subject, nudges};
 use crate::domain::time::now_iso;
 use crate::domain::transport::TransportKind;
 use crate::store::deliveries::{self, Move};
 use crate::store::telemetry::Severity;
-use crate::store::{Change, StoreError, Topic, sessions};
+use crate::store::{Change, StoreError, Topic};
 
 /// Records that a push is about to happen. Durable before the push is made.
 #[derive(Debug)]
@@ -150,7 +150,7 @@ impl Change for FinishPush {
                     Attempt { notification_id: *notification_id, command_id, attempt_id: *attempt_id };
                 finish_command(tx, &push, &attempt, &outcome, report)
             }
-            Subject::Fact { notification_id } => finish_fact(tx, &push, *notification_id, &outcome, report),
+            Subject::Fact { notification_id } => finish_fact(tx, *notification_id, &outcome, report),
             Subject::Nudge => nudges::finish(tx, &push, &outcome, report),
         }
     }
@@ -158,26 +158,16 @@ impl Change for FinishPush {
 
 fn finish_fact(
     conn: &Connection,
-    push: &Push,
     notification_id: i64,
     outcome: &PushOutcome,
     mut report: Entry,
 ) -> Result<Entry, StoreError> {
-    let target = sessions::get(conn, &push.target_session_id)?;
-    let task_id: String = conn
-        .prepare_cached("SELECT task_id FROM routed_notifications WHERE id = ?1")?
-        .query_row([notification_id], |row| row.get(0))?;
-    let signal = Signal {
-        task_id: &task_id,
-        correlation_id: &push.correlation_id,
-        signal: &push.signal,
-        target: &target,
-    };
+    let tell = |event_type, severity, what| facts::tell(conn, notification_id, event_type, severity, what);
     match outcome {
         PushOutcome::Sent { .. } => {
             delivered(conn, notification_id)?;
             report.insert("state".into(), outcome.word().into());
-            signal.tell(conn, "dispatch_signal_routed", Severity::Info, "pushed to the session")?;
+            tell("dispatch_signal_routed", Severity::Info, "pushed to the session")?;
         }
         // Nothing was sent, so it is tried again: a manager must not miss it.
         PushOutcome::NotSent { error, .. } => {
@@ -186,7 +176,7 @@ fn finish_fact(
             )?
             .execute((notification_id, error))?;
             report.extend(super::entry(json!({"state": "failed", "error": error, "will_retry": true})));
-            signal.tell(conn, "dispatch_signal_failed", Severity::Warning, error)?;
+            tell("dispatch_signal_failed", Severity::Warning, error)?;
         }
         PushOutcome::Unknown { error, .. } => {
             conn.prepare_cached(
@@ -194,7 +184,7 @@ fn finish_fact(
             )?
             .execute((notification_id, error))?;
             report.extend(super::entry(json!({"state": outcome.word(), "error": error})));
-            signal.tell(conn, "dispatch_signal_failed", Severity::Error, error)?;
+            tell("dispatch_signal_failed", Severity::Error, error)?;
         }
     }
     Ok(report)

@@ -151,7 +151,11 @@ impl AppendRollout {
                 actor: Actor::Workerctl,
                 event_type: "codex_events_ingested",
                 severity: Severity::Info,
-                summary: &format!("read {} new rollout events of session {}", self.lines.len(), session.name),
+                summary: &format!(
+                    "ingested {} new rollout events of session {}",
+                    self.lines.len(),
+                    session.name
+                ),
                 task_id: binding.as_ref().map(|binding| binding.task_id.as_str()),
                 run_id: None,
                 correlation: json!({"session": session.name, "session_id": session.id}),

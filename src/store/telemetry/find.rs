@@ -111,10 +111,8 @@ fn newest(
     let columns = COLUMNS.replace(", ", ", e.");
     let condition = filter.sql();
     let sql = format!("SELECT e.{columns} FROM {from} WHERE {condition} ORDER BY {order} LIMIT {limit}");
-    let rows = conn
-        .prepare_cached(&sql)?
-        .query_map(filter.values(), TelemetryRow::of)?
-        .collect::<Result<_, _>>()?;
+    let rows =
+        conn.prepare_cached(&sql)?.query_map(filter.values(), TelemetryRow::of)?.collect::<Result<_, _>>()?;
     Ok(rows)
 }
 

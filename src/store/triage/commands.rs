@@ -85,10 +85,8 @@ pub fn newest_commands(
          WHERE {} ORDER BY c.created_at DESC, c.rowid DESC LIMIT {limit}",
         filter.sql()
     );
-    let commands = conn
-        .prepare_cached(&sql)?
-        .query_map(filter.values(), CommandLine::of)?
-        .collect::<Result<_, _>>()?;
+    let commands =
+        conn.prepare_cached(&sql)?.query_map(filter.values(), CommandLine::of)?.collect::<Result<_, _>>()?;
     Ok(commands)
 }
 

@@ -98,7 +98,8 @@ impl CycleKind {
 fn filter(scope: &Scope, kind: CycleKind) -> Filter {
     let mut filter = scope.filter("c.task_id", Some("c.started_at"));
     if let Some(run_id) = &scope.run_id {
-        let of_run = "EXISTS (SELECT 1 FROM manager_cycle_spans r WHERE r.manager_cycle_id = c.id AND r.run_id = ?)";
+        let of_run =
+            "EXISTS (SELECT 1 FROM manager_cycle_spans r WHERE r.manager_cycle_id = c.id AND r.run_id = ?)";
         filter.add(of_run, run_id.clone());
     }
     filter.and(kind.condition())
@@ -122,10 +123,8 @@ pub fn newest_cycles(
          WHERE {} ORDER BY {order} LIMIT {limit}",
         filter.sql()
     );
-    let cycles = conn
-        .prepare_cached(&sql)?
-        .query_map(filter.values(), CycleLine::of)?
-        .collect::<Result<_, _>>()?;
+    let cycles =
+        conn.prepare_cached(&sql)?.query_map(filter.values(), CycleLine::of)?.collect::<Result<_, _>>()?;
     Ok(cycles)
 }
 

@@ -30,11 +30,13 @@ pub struct Ingest {
 /// # Errors
 /// Whatever SQLite answers.
 pub fn ingest(conn: &Connection, scope: &Scope, tallies: &[Tally], limit: u32) -> Result<Ingest, StoreError> {
-    let is_error = |tally: &&Tally| tally.severity == "error" && tally.event_type.starts_with("codex_events_");
+    let is_error =
+        |tally: &&Tally| tally.severity == "error" && tally.event_type.starts_with("codex_events_");
     let told_errors: i64 = tallies.iter().filter(is_error).map(|tally| tally.events).sum();
     let mut errors = Vec::new();
     if told_errors > 0 {
-        let condition = "e.event_type IN ('codex_events_ingested', 'codex_events_tail_read') AND e.severity = 'error'";
+        let condition =
+            "e.event_type IN ('codex_events_ingested', 'codex_events_tail_read') AND e.severity = 'error'";
         errors = newest_lines(conn, scope, condition, limit)?;
     }
     let skipped_lines = tallies.iter().map(|tally| tally.skipped_lines).sum();

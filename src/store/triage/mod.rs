@@ -19,9 +19,7 @@ use rusqlite::Connection;
 use super::StoreError;
 use super::scope::Filter;
 
-pub use commands::{
-    CommandLine, attempts_by_type, commands_by_state, commands_by_type, newest_commands,
-};
+pub use commands::{CommandLine, attempts_by_type, commands_by_state, commands_by_type, newest_commands};
 pub use criteria::{CriterionLine, criteria_by_status, newest_criteria};
 pub use cycles::{CycleKind, CycleLine, cycle_count, cycles_by_state, newest_cycles, notable_patterns};
 pub use ingest::{Ingest, ingest};
