@@ -1,13 +1,23 @@
-//! `conveyor audit`, `conveyor mutation-audit`
+//! `conveyor audit`, `conveyor audit verify`, `conveyor mutation-audit`
 
 use serde_json::Value;
 
 use super::show::Show;
-use crate::actors::calls::audit::{AuditArgs, MutationAuditArgs};
+use crate::actors::Request;
+use crate::actors::calls::audit::{AuditArgs, AuditVerb, AuditVerifyArgs, MutationAuditArgs};
+use crate::store::audit_chain::{Finding, Outside, Trouble, Verdict};
 use crate::store::mutation_audit::{Mutation, MutationAudit};
 
 /// Characters of a value that a line shows.
 const VALUE_CHARS: usize = 60;
+
+/// `audit verify …` is a call of its own.
+pub(super) fn meant(request: Request) -> Request {
+    match request {
+        Request::Audit(AuditArgs { verb: Some(AuditVerb::Verify(args)), .. }) => args.into(),
+        request => request,
+    }
+}
 
 impl Show for AuditArgs {
     fn text(&self, audit: &Value) -> Option<String> {
@@ -17,7 +27,13 @@ impl Show for AuditArgs {
             audit["older"].as_array().is_some_and(|older| older.iter().any(|list| list == "events"));
         if let (true, Some(first)) = (has_older, events.first()) {
             let at = first["created_at"].as_str().unwrap_or_default();
-            lines.insert(0, format!("… older ones: conveyor audit {} --until {at}", self.task));
+            lines.insert(
+                0,
+                format!(
+                    "… older ones: conveyor audit {} --until {at}",
+                    self.task.as_deref().unwrap_or("TASK")
+                ),
+            );
         }
         Some(lines.join("\n"))
     }
@@ -41,6 +57,49 @@ fn fact(value: &Value) -> Option<String> {
     };
     let shown: String = text.chars().take(VALUE_CHARS).collect();
     Some(if shown.len() < text.len() { format!("{shown}…") } else { shown })
+}
+
+impl Show for AuditVerifyArgs {
+    fn text(&self, verdict: &Verdict) -> Option<String> {
+        let mut lines: Vec<String> = verdict.findings.iter().map(finding).collect();
+        let unnamed = verdict.finding_count - verdict.findings.len();
+        if unnamed > 0 {
+            lines.push(format!("… and {unnamed} more"));
+        }
+        lines.extend(verdict.outside.iter().map(outside));
+        let since = verdict.started_at.as_deref().unwrap_or("its beginning");
+        lines.push(match verdict.finding_count {
+            0 => format!("the record is as it was written: {} links since {since}", verdict.links),
+            count => {
+                format!("the record was altered: {count} findings in {} links since {since}", verdict.links)
+            }
+        });
+        lines.extend(verdict.head.iter().map(|head| format!("head: {}:{}", head.link, head.hash)));
+        Some(lines.join("\n"))
+    }
+
+    fn exit_code(&self, verdict: &Verdict) -> u8 {
+        u8::from(!verdict.ok)
+    }
+}
+
+fn finding(finding: &Finding) -> String {
+    let Finding { table, row, .. } = finding;
+    let columns = finding.columns.join(", ");
+    let sealed = finding.sealed_at.as_ref().map(|at| format!(", as written at {at}")).unwrap_or_default();
+    match finding.trouble {
+        Trouble::Altered => format!("altered: {table} {row} differs in {columns}{sealed}"),
+        Trouble::Deleted => format!("deleted: {table} {row}{sealed}"),
+        Trouble::Missing => format!("missing: {row} of {table} from before the chain began"),
+        Trouble::ChainBroken => format!("chain broken: link {row} does not follow from the links before it"),
+        Trouble::HeadMissing => format!("head missing: there is no link {row} with the hash that was noted"),
+    }
+}
+
+fn outside(outside: &Outside) -> String {
+    let Outside { table, facet, count, .. } = outside;
+    let when = if outside.before_start { ", before the chain began" } else { "" };
+    format!("written outside conveyor: {table}, {facet}: {count} ({}){when}", outside.rows.join(", "))
 }
 
 impl Show for MutationAuditArgs {

@@ -203,7 +203,10 @@ fn call(request: Request, paths: &Paths, caller: Caller, output: &mut Output) ->
     match request {
         Request::Dispatch(args) => dispatch::run(&mut connection, &args, output),
         Request::Pair(args) => pair::run(&mut connection, &args, paths, output),
-        request => call_and_show(&mut connection, evidence::meant(deliveries::meant(request)), output),
+        request => {
+            let request = audit::meant(evidence::meant(deliveries::meant(request)));
+            call_and_show(&mut connection, request, output)
+        }
     }
 }
 

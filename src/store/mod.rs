@@ -6,6 +6,7 @@
 pub mod acks;
 mod answer_size;
 pub mod audit;
+pub mod audit_chain;
 pub mod bindings;
 pub mod captures;
 pub mod chains;

@@ -18,6 +18,8 @@ use super::{
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two attempts at what SQLite does not wait for by itself.
 const RETRY_PAUSE: Duration = Duration::from_millis(5);
+/// Statements that the writer keeps prepared: more than a busy one goes through in a transaction.
+const CACHED_STATEMENTS: usize = 256;
 /// Without `SQLITE_OPEN_URI`, so that a path is a path even when it starts with `file:`.
 const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
@@ -41,6 +43,7 @@ fn writer_within(path: &Path, patience: Duration) -> Result<Connection, StoreErr
 fn try_writer(path: &Path, patience: Duration) -> Result<Connection, SchemaError> {
     let mut conn = Connection::open_with_flags(path, FLAGS | OpenFlags::SQLITE_OPEN_CREATE)?;
     conn.busy_timeout(patience)?;
+    conn.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     // Before anything is written: a file that is refused stays as it is.
     schema::inspect(&conn)?;
     if conn.is_readonly("main")? {

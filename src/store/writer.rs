@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
+use super::audit_chain::Seal;
 use super::{Change, Signals, StoreError, Topic};
 
 /// Changes that share one commit at most. Bounds how long the first of them waits.
@@ -45,6 +46,7 @@ impl Writer {
         let poked = Arc::new(AtomicBool::new(false));
         let mut thread = WriterThread {
             data_version: data_version(&conn)?,
+            seal: Seal::watch(&conn)?,
             conn,
             jobs,
             signals,
@@ -127,6 +129,7 @@ impl<C: Change> Job for Pending<C> {
 
 struct WriterThread {
     conn: Connection,
+    seal: Seal,
     jobs: Receiver<Message>,
     signals: Signals,
     poked: Arc<AtomicBool>,
@@ -184,6 +187,7 @@ impl WriterThread {
 
     fn commit(&mut self, mut batch: Vec<Box<dyn Job>>) {
         let committed: Committed = self.run_in_one_transaction(&mut batch).map_err(|error| {
+            self.seal.forget();
             tracing::warn!(%error, changes = batch.len(), "the batch was not written");
             Arc::new(error)
         });
@@ -205,6 +209,7 @@ impl WriterThread {
                 savepoint.finish()?;
             }
         }
+        self.seal.append(&tx)?;
         tx.commit()
     }
 

@@ -18,6 +18,7 @@ mod loops;
 mod mcp;
 mod observe;
 mod pair;
+mod record;
 mod replay;
 mod supervisor;
 mod support;

@@ -120,6 +120,7 @@ macro_rules! for_each_call {
             Approve(approvals::ApproveArgs),
             Deny(approvals::DenyArgs),
             Audit(audit::AuditArgs),
+            AuditVerify(audit::AuditVerifyArgs),
             Divergences(audit::DivergencesArgs),
             MutationAudit(audit::MutationAuditArgs),
             Bind(bindings::BindArgs),
