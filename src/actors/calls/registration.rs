@@ -11,6 +11,7 @@ use super::sessions::communication;
 use crate::actors::blocking::blocking;
 use crate::actors::{Caller, Hub, ingest};
 use crate::codex::discover::{Clues, identify, system_processes};
+use crate::domain::transport::TransportKind;
 use crate::domain::{Communication, Failure, Role, name};
 use crate::store::registration::Register;
 use crate::store::session_links::Link;
@@ -34,6 +35,10 @@ pub struct RegistrationArgs {
     /// The tmux session it runs in; without one it is told things only when it polls
     #[arg(long, value_name = "NAME")]
     pub tmux_session: Option<String>,
+    /// Reach it only in this way; several are tried in the order given [default: all there are]
+    #[arg(long, value_name = "TRANSPORT")]
+    #[serde(default)]
+    pub transport: Vec<TransportKind>,
 }
 
 /// Register a running Codex session as a worker
@@ -158,6 +163,7 @@ fn describe(args: RegistrationArgs, role: Role, caller: &Caller) -> Result<Regis
         codex_version: found.meta.cli_version,
         tui_pid: found.pid.map(i64::from),
         pid_started_at: found.pid_started_at,
+        transports: args.transport,
         ..Link::new(found.recipe)
     };
     Ok(Register {

@@ -3,20 +3,6 @@
 use crate::support::model::{call, run, say};
 use crate::support::{Script, Terminal, World};
 use serde_json::{Value, json};
-use std::fs::OpenOptions;
-use std::io::Write;
-
-/// Gives every Codex session of the world conveyor's tools.
-fn attach(world: &World) {
-    let server = json!({
-        "command": env!("CARGO_BIN_EXE_conveyor"),
-        "args": ["mcp"],
-        "env": {"CONVEYOR_STATE_ROOT": world.state_root(), "CODEX_HOME": world.codex_home()},
-    });
-    let config = toml::to_string(&json!({"mcp_servers": {"conveyor": server}})).unwrap();
-    let mut file = OpenOptions::new().append(true).open(world.codex_home().join("config.toml")).unwrap();
-    write!(file, "\n{config}").unwrap();
-}
 
 #[test]
 fn a_session_in_a_sandbox_reaches_the_database_and_is_known() {
@@ -32,7 +18,7 @@ fn a_session_in_a_sandbox_reaches_the_database_and_is_known() {
             say("all is done"),
         ],
     ));
-    attach(&world);
+    world.give_tools(&[]);
     // Nobody is there to approve anything.
     let flags = "-s read-only -a on-request";
     let terminal = Terminal::start(&world, "manager", &world.work_dir("manager"), flags);

@@ -5,6 +5,7 @@ use super::run::Run;
 use super::wait::poll;
 use super::{Model, Script, codex};
 use rustix::process::Signal;
+use serde_json::json;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::symlink;
@@ -104,6 +105,20 @@ impl World {
     fn trust(&self, directory: &Path) {
         let mut config = OpenOptions::new().create(true).append(true).open(self.codex_config()).unwrap();
         writeln!(config, "\n[projects.\"{}\"]\ntrust_level = \"trusted\"", directory.display()).unwrap();
+    }
+
+    /// Gives every Codex session conveyor's tools, as an MCP server that is started with `flags`.
+    pub(crate) fn give_tools(&self, flags: &[&str]) {
+        let args = [&["mcp"], flags].concat();
+        let server = json!({
+            "command": env!("CARGO_BIN_EXE_conveyor"),
+            "args": args,
+            "env": {"CONVEYOR_STATE_ROOT": self.state_root(), "CODEX_HOME": self.codex_home()},
+            "tool_timeout_sec": 600,
+        });
+        let config = toml::to_string(&json!({"mcp_servers": {"conveyor": server}})).unwrap();
+        let mut file = OpenOptions::new().append(true).open(self.codex_config()).unwrap();
+        write!(file, "\n{config}").unwrap();
     }
 
     /// The model; panics in a world without Codex.
