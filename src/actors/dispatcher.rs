@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use futures_util::future::join_all;
 
+use super::evidence;
 use super::guardian::Obituary;
 use super::hub::gone;
+use super::paths::Paths;
 use super::session::Deliver;
 use crate::domain::Failure;
 use crate::store::deliveries::ClaimedDelivery;
@@ -39,6 +41,7 @@ pub struct MakePass {
 pub struct Dispatcher {
     _obituary: Obituary,
     store: Store,
+    paths: Paths,
     deliver: Recipient<Deliver>,
     /// Under which id it dispatches by itself; none when it only passes on request.
     watches_as: Option<String>,
@@ -49,10 +52,16 @@ impl Dispatcher {
     pub fn new(
         obituary: Obituary,
         store: Store,
+        paths: Paths,
         deliver: Recipient<Deliver>,
         watches_as: Option<String>,
     ) -> Self {
-        Self { _obituary: obituary, store, deliver, watches_as }
+        Self { _obituary: obituary, store, paths, deliver, watches_as }
+    }
+
+    fn hands(&self, lease_seconds: i64) -> Hands {
+        let (store, paths) = (self.store.clone(), self.paths.clone());
+        Hands { store, paths, deliver: self.deliver.clone(), lease_seconds }
     }
 }
 
@@ -61,9 +70,7 @@ impl Actor for Dispatcher {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         if let Some(dispatcher_id) = self.watches_as.clone() {
-            let (store, deliver) = (self.store.clone(), self.deliver.clone());
-            let watch =
-                Watch { hands: Hands { store, deliver, lease_seconds: LEASE_SECONDS }, dispatcher_id };
+            let watch = Watch { hands: self.hands(LEASE_SECONDS), dispatcher_id };
             ctx.spawn(watch.run().into_actor(self));
         }
     }
@@ -73,29 +80,34 @@ impl Handler<MakePass> for Dispatcher {
     type Result = ResponseFuture<Result<Vec<Entry>, Failure>>;
 
     fn handle(&mut self, pass: MakePass, _: &mut Context<Self>) -> Self::Result {
-        let (store, deliver) = (self.store.clone(), self.deliver.clone());
+        let hands = self.hands(pass.options.lease_seconds);
         Box::pin(async move {
             if pass.dry_run {
-                return Ok(store.read(PreviewPass(pass.options)).await?);
+                return Ok(hands.store.read(PreviewPass(pass.options)).await?);
             }
-            let lease_seconds = pass.options.lease_seconds;
-            let hands = Hands { store, deliver, lease_seconds };
-            let steps = hands.store.write(Pass(pass.options)).await?;
+            let steps = hands.pass(pass.options).await?;
             let reports = join_all(steps.into_iter().map(|step| hands.finish(step))).await;
             reports.into_iter().collect()
         })
     }
 }
 
-/// What it takes to make the pushes of a pass.
+/// What it takes to make a pass and its pushes.
 #[derive(Clone)]
 struct Hands {
     store: Store,
+    paths: Paths,
     deliver: Recipient<Deliver>,
     lease_seconds: i64,
 }
 
 impl Hands {
+    /// The database's part of a pass. It cannot see whether evidence that a loop depends on still holds.
+    async fn pass(&self, options: PassOptions) -> Result<Vec<Step>, Failure> {
+        evidence::look_again_for_loops(&self.store, &self.paths).await?;
+        Ok(self.store.write(Pass(options)).await?)
+    }
+
     async fn finish(&self, step: Step) -> Result<Entry, Failure> {
         let push = match step {
             Step::Done(report) => return Ok(report),
@@ -174,7 +186,7 @@ impl Watch {
                 lease_seconds: LEASE_SECONDS,
                 back_off: true,
             };
-            let steps = self.hands.store.write(Pass(options)).await?;
+            let steps = self.hands.pass(options).await?;
             let is_last = steps.len() < PASS_LIMIT;
             for step in steps {
                 self.push_beside(step);

@@ -21,6 +21,7 @@ use super::ending::End;
 use super::file_watch::{CatchUp, FileWatch};
 use super::hub::gone;
 use super::idle;
+use super::paths::Paths;
 use super::session::{Attend, Deliver, Interrupt, Look, Nudge, Session, Terminals};
 use super::tailer::{Rebind, Tailer, TailerParts};
 use super::task::{ServeInTask, Task};
@@ -125,6 +126,7 @@ impl Restarts {
 /// The parent of all other actors.
 pub struct Guardian {
     store: Store,
+    paths: Paths,
     /// The id under which the dispatcher works by itself; none in an embedded runtime.
     dispatches_as: Option<String>,
     terminals: Terminals,
@@ -140,9 +142,10 @@ pub struct Guardian {
 
 impl Guardian {
     /// A guardian without children.
-    pub fn new(store: Store, dispatches_as: Option<String>) -> Self {
+    pub fn new(store: Store, paths: Paths, dispatches_as: Option<String>) -> Self {
         Self {
             store,
+            paths,
             dispatches_as,
             terminals: terminals(),
             dispatcher: None,
@@ -178,6 +181,7 @@ impl Guardian {
             Dispatcher::new(
                 obituary,
                 self.store.clone(),
+                self.paths.clone(),
                 ctx.address().recipient(),
                 self.dispatches_as.clone(),
             )

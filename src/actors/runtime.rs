@@ -44,7 +44,7 @@ impl Runtime {
         };
         let supervises = dispatches_as.is_some();
         let store = Store::open(&paths.database, options)?;
-        let guardian = Guardian::new(store.clone(), dispatches_as).start();
+        let guardian = Guardian::new(store.clone(), paths.clone(), dispatches_as).start();
         let hub = Hub {
             store,
             paths,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::criteria::{self, Criterion, CriterionMove, NewCriterion};
 use super::runs::{self, Run};
 use super::tasks::{self, Task};
-use super::{Change, Query, StoreError};
+use super::{Change, Query, StoreError, evidence};
 use crate::domain::LoopPolicy;
 use crate::domain::criteria::{ADVERSARIAL_CHECK, CriterionSource, is_adversarial_proof};
 use crate::domain::loop_evidence::Receipt;
@@ -172,7 +172,8 @@ fn on_record(conn: &Connection, task: &Task, criterion: &str) -> Result<Option<i
         .optional()?)
 }
 
-/// The types of the evidence that counts for one iteration of the policy's run.
+/// The types of the evidence that counts for one iteration of the policy's run: what is recorded as
+/// satisfied, and, where the policy demands it, was shown by an executed command and still holds.
 ///
 /// # Errors
 /// Whatever SQLite answers.
@@ -182,8 +183,12 @@ pub fn on_hand(
     policy: &LoopPolicy,
     iteration: i64,
 ) -> Result<Vec<String>, StoreError> {
-    let mut types = reported(conn, task_id, &policy.run_id, iteration)?;
-    types.retain(|evidence| policy.takes_word_for(evidence));
+    let mut types = Vec::new();
+    for evidence_type in reported(conn, task_id, &policy.run_id, iteration)? {
+        let counts = policy.takes_word_for(&evidence_type)
+            || evidence::fresh_for_pass(conn, task_id, &policy.run_id, iteration, &evidence_type)?.is_some();
+        types.extend(counts.then_some(evidence_type));
+    }
     Ok(types)
 }
 

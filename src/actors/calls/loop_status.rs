@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Call, ToolKind};
-use crate::actors::{Caller, Hub};
+use crate::actors::{Caller, Hub, evidence};
 use crate::domain::Failure;
 use crate::domain::loop_status::{LoopFailures, Recommendation, recommend};
 use crate::store::loop_status::{GetLoopStatus, LoopStatus};
@@ -131,6 +131,7 @@ impl Call for LoopStatusArgs {
     const TOOL: ToolKind = ToolKind::Reads;
 
     async fn serve(self, hub: &Hub, _: &Caller) -> Result<LoopStatusReply, Failure> {
+        evidence::look_again(&self.task, &hub.store, &hub.paths).await?;
         Ok(hub.store.read(GetLoopStatus { task: self.task, run: self.run }).await?.into())
     }
 }

@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::*;
 use crate::actors::guardian::ChildId;
-use crate::actors::testing::{PATIENCE, mourned, store, until};
+use crate::actors::testing::{PATIENCE, mourned, paths, store, until};
 use crate::domain::TurnOutcome;
 use crate::domain::command::QueuedCommand;
 use crate::store::dispatch::{BeginPush, FinishPush, Push, PushOutcome};
@@ -66,7 +66,7 @@ impl Desk {
         let post = Post { store: store.clone(), gates, sent: tell }.start();
         let (obituary, _) = mourned(ChildId::Dispatcher);
         let watches_as = watches_as.map(str::to_owned);
-        let dispatcher = Dispatcher::new(obituary, store, post.recipient(), watches_as).start();
+        let dispatcher = Dispatcher::new(obituary, store, paths(&db), post.recipient(), watches_as).start();
         Self { db, dispatcher, sent }
     }
 

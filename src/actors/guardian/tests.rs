@@ -1,7 +1,7 @@
 //! Children that panic, and a guardian that stops.
 
 use super::*;
-use crate::actors::testing::{FakePane, store, until};
+use crate::actors::testing::{FakePane, paths, store, until};
 use crate::domain::TurnOutcome;
 use crate::domain::command::QueuedCommand;
 use crate::store::bindings::BoundTask;
@@ -47,7 +47,8 @@ impl Desk {
 
     fn guardian(&self, dispatches_as: Option<&str>) -> Guardian {
         let terminal = self.pane.terminal();
-        let mut guardian = Guardian::new(self.store.clone(), dispatches_as.map(str::to_owned));
+        let mut guardian =
+            Guardian::new(self.store.clone(), paths(&self.db), dispatches_as.map(str::to_owned));
         guardian.terminals = Rc::new(move |_| terminal.clone());
         guardian
     }

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::guardian::{ChildDown, ChildId, Obituary};
+use super::paths::Paths;
 use crate::store::testing::TestDb;
 use crate::store::{Store, StoreOptions};
 
@@ -42,6 +43,11 @@ pub(super) fn mourned(id: ChildId) -> (Obituary, mpsc::UnboundedReceiver<ChildDo
 /// A store on the test's database.
 pub(super) fn store(db: &TestDb) -> Store {
     Store::open(db.path(), StoreOptions { readers: 1, watch: true }).unwrap()
+}
+
+/// The paths of a runtime on the test's database.
+pub(super) fn paths(db: &TestDb) -> Paths {
+    Paths::of(db.path().parent().unwrap(), None)
 }
 
 /// Waits until `condition` holds.

@@ -1,6 +1,8 @@
 //! Bounded loops: what a pass leaves as evidence, and what lets the next one begin.
 
+mod codex;
 mod evidence;
+mod executed;
 mod templates;
 
 use crate::support::World;
