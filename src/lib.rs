@@ -16,6 +16,7 @@
 //! - [`codex`]: the only code that knows Codex: rollouts, sessions, its app-server, its screen.
 //! - [`tmux`]: the only tmux calls.
 //! - [`domain`]: rules and types without I/O.
+//! - [`fault`]: where the tests make things go wrong.
 //!
 //! # What always holds
 //!
@@ -34,6 +35,7 @@ pub mod actors;
 pub mod cli;
 pub mod codex;
 pub mod domain;
+pub mod fault;
 pub mod reports;
 pub mod store;
 pub mod tmux;

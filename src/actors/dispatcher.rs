@@ -13,6 +13,7 @@ use super::hub::gone;
 use super::paths::Paths;
 use super::session::Deliver;
 use crate::domain::Failure;
+use crate::fault::Point;
 use crate::store::deliveries::ClaimedDelivery;
 use crate::store::dispatch::{Entry, IsAnythingDue, Pass, PassOptions, PreviewPass, RenewClaim, Step};
 use crate::store::heartbeats::Beat;
@@ -105,7 +106,11 @@ impl Hands {
     /// The database's part of a pass. It cannot see whether evidence that a loop depends on still holds.
     async fn pass(&self, options: PassOptions) -> Result<Vec<Step>, Failure> {
         evidence::look_again_for_loops(&self.store, &self.paths).await?;
-        Ok(self.store.write(Pass(options)).await?)
+        let steps = self.store.write(Pass(options)).await?;
+        if !steps.is_empty() {
+            Point::DispatchClaimed.reach();
+        }
+        Ok(steps)
     }
 
     async fn finish(&self, step: Step) -> Result<Entry, Failure> {

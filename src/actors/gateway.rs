@@ -12,6 +12,7 @@ use tokio::net::{UnixListener, UnixStream};
 use super::hub::Hub;
 use super::wire::{self, Answer, Envelope};
 use crate::domain::Failure;
+use crate::fault::Point;
 
 /// Owns the listening socket. Stopping it closes the socket and removes its file.
 pub struct Gateway {
@@ -108,6 +109,7 @@ async fn serve_client(mut stream: UnixStream, hub: Hub) {
     // One client may make several calls, one after the other; it ends by hanging up.
     while let Ok(envelope) = wire::receive::<Envelope>(&mut stream).await {
         let Some(answer) = answer(envelope, &hub, &stream).await else { return };
+        Point::GatewayReply.reach();
         if let Err(error) = wire::send(&mut stream, &answer).await {
             tracing::debug!(%error, "a client went away before its answer");
             return;

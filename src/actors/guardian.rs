@@ -21,12 +21,14 @@ use super::ending::End;
 use super::file_watch::{CatchUp, FileWatch};
 use super::hub::gone;
 use super::idle;
+use super::launch;
 use super::paths::Paths;
 use super::session::{Attend, Deliver, Interrupt, Look, Nudge, Session, Terminals};
 use super::tailer::{Rebind, Tailer, TailerParts};
 use super::task::{ServeInTask, Task};
 use super::tmux::{Terminal, Tmux};
 use crate::domain::Failure;
+use crate::fault::Point;
 use crate::store::following::BoundSessions;
 use crate::store::sessions::LinkedSession;
 use crate::store::{Store, Topic};
@@ -241,6 +243,7 @@ impl Actor for Guardian {
             let doubts = doubt::sweep(self.store.clone(), ctx.address().recipient());
             ctx.spawn(doubts.into_actor(self));
             ctx.spawn(idle::sweep(self.store.clone()).into_actor(self));
+            ctx.spawn(launch::sweep(self.store.clone()).into_actor(self));
         }
     }
 }
@@ -299,6 +302,7 @@ impl Handler<ChildDown> for Guardian {
                 if !down.panicked || self.dispatches_as.is_none() {
                     return;
                 }
+                Point::GuardianRestart.reach();
                 match self.restarts.wait_before_next(Instant::now()) {
                     Some(wait) => drop(ctx.run_later(wait, |guardian, ctx| drop(guardian.dispatcher(ctx)))),
                     None => tracing::error!("the dispatcher keeps panicking; dispatching has stopped"),

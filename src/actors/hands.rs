@@ -16,6 +16,7 @@ use crate::domain::Failure;
 use crate::domain::header::OriginHeader;
 use crate::domain::time::now_iso;
 use crate::domain::transport::TransportKind;
+use crate::fault::Point;
 use crate::store::Store;
 use crate::store::dispatch::{BeginPush, ClaimNudge, Entry, FinishPush, Push, PushOutcome};
 use crate::store::sessions::{GetLinkedSession, LinkedSession};
@@ -156,7 +157,10 @@ impl Hands {
                 begun: false,
             });
         }
-        Ok(match transport.send(&letter).await {
+        Point::PushStarted.reach();
+        let sending = transport.send(&letter).await;
+        Point::PushMade.reach();
+        Ok(match sending {
             Sending::Sent(details) => {
                 PushOutcome::Sent { result: send_result(linked, &letter, transport.kind(), details) }
             }

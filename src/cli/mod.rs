@@ -49,7 +49,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::actors::paths::Paths;
 use crate::actors::{Caller, Request, calls};
 use crate::domain::Failure;
-use crate::for_each_call;
+use crate::{fault, for_each_call};
 
 use connection::Connection;
 use output::Output;
@@ -99,7 +99,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(exit) => return exit,
     };
-    match run(cli, program) {
+    match fault::check_plan().and_then(|()| run(cli, program)) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             output::print_failure(program, &failure);

@@ -6,7 +6,7 @@ use super::deliveries::{self, ClaimedDelivery, Move, NewDelivery, Source};
 use super::registration::{self, Register};
 use super::sessions::{self, LinkedSession};
 use super::tasks::{self, Task};
-use super::{Change, Query, StoreError, Topic, manager_config};
+use super::{Change, Query, StoreError, Topic, leftovers, manager_config};
 use crate::domain::transport::TransportKind;
 use crate::domain::{Failure, Role, ids::new_id};
 
@@ -58,9 +58,14 @@ impl Query for KnownTask {
     }
 }
 
-/// Registers a session that was just started.
+/// Registers a session that was just started: from now on it is known by that.
 #[derive(Debug)]
-pub struct RegisterStarted(pub Register);
+pub struct RegisterStarted {
+    /// The session.
+    pub session: Register,
+    /// Its start, which is over.
+    pub launch_id: String,
+}
 
 impl Change for RegisterStarted {
     type Out = LinkedSession;
@@ -69,8 +74,9 @@ impl Change for RegisterStarted {
     /// # Errors
     /// `Refused` when somebody else took the name meanwhile.
     fn run(self, tx: &Connection) -> Result<LinkedSession, StoreError> {
-        refuse_taken(tx, &self.0.name, self.0.role)?;
-        registration::register(tx, self.0)
+        refuse_taken(tx, &self.session.name, self.session.role)?;
+        leftovers::end(tx, &self.launch_id)?;
+        registration::register(tx, self.session)
     }
 }
 
@@ -132,7 +138,7 @@ mod tests {
     use crate::store::testing::TestDb;
 
     fn started(name: &str, role: Role) -> RegisterStarted {
-        RegisterStarted(Register {
+        let session = Register {
             name: name.into(),
             role,
             pid: Some(7),
@@ -142,7 +148,8 @@ mod tests {
             codex_session_path: None,
             codex_session_id: Some("thread-1".into()),
             link: Link::new(Recipe::Embedded),
-        })
+        };
+        RegisterStarted { session, launch_id: "launch-1".into() }
     }
 
     #[test]

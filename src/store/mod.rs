@@ -38,6 +38,7 @@ pub mod heartbeats;
 pub mod history;
 pub mod idle_managers;
 pub mod launches;
+pub mod leftovers;
 pub mod loop_evidence;
 pub mod loop_runs;
 pub mod loop_status;

@@ -337,7 +337,7 @@ mod tests {
             codex_session_id: None,
             link: Link::new(Recipe::Given),
         };
-        db.write(RegisterStarted(new)).unwrap().session
+        db.write(RegisterStarted { session: new, launch_id: "launch-1".into() }).unwrap().session
     }
 
     #[test]

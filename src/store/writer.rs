@@ -11,11 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior, ffi};
 use tokio::sync::oneshot;
 
 use super::audit_chain::Seal;
 use super::{Change, Signals, StoreError, Topic};
+use crate::fault::{Point, Trouble};
 
 /// Changes that share one commit at most. Bounds how long the first of them waits.
 const MAX_BATCH: usize = 512;
@@ -200,6 +201,7 @@ impl WriterThread {
     }
 
     fn run_in_one_transaction(&mut self, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
+        suffer(Point::StoreBegin)?;
         let mut tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for job in batch {
             let savepoint = tx.savepoint()?;
@@ -210,7 +212,10 @@ impl WriterThread {
             }
         }
         self.seal.append(&tx)?;
-        tx.commit()
+        suffer(Point::StoreCommit)?;
+        tx.commit()?;
+        Point::StoreCommitted.reach();
+        Ok(())
     }
 
     fn look_for_foreign_writes(&mut self) {
@@ -223,6 +228,17 @@ impl WriterThread {
             Err(error) => tracing::warn!(%error, "failed to read the data version"),
         }
     }
+}
+
+/// Fails as SQLite does, where that was planned.
+fn suffer(point: Point) -> rusqlite::Result<()> {
+    let code = match point.trouble() {
+        None => return Ok(()),
+        Some(Trouble::Full) => ffi::SQLITE_FULL,
+        Some(Trouble::Io) => ffi::SQLITE_IOERR,
+        Some(Trouble::Busy) => ffi::SQLITE_BUSY,
+    };
+    Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
 }
 
 /// Changes whenever another connection commits, never for our own commits.

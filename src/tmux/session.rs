@@ -121,6 +121,17 @@ impl TmuxServer {
         self.run(&[KillSession::new().target_session(session.exact()).build()]).map(drop)
     }
 
+    /// What a variable is set to for a session. `None` when it is not, and when there is no such
+    /// session or no server.
+    pub fn session_variable(&self, session: &SessionName, name: &str) -> Result<Option<String>, TmuxError> {
+        if !self.has_session(session)? {
+            return Ok(None);
+        }
+        let listed = self.run(&[ShowEnvironment::new().target_session(session.exact()).build()])?;
+        let mut variables = listed.lines().filter_map(|line| line.split_once('='));
+        Ok(variables.find(|(known, _)| *known == name).map(|(_, value)| value.to_owned()))
+    }
+
     /// A server whose last session has just ended accepts a call and exits without serving it:
     /// nothing was started, so the call may be repeated until a new server takes it.
     fn run_past_restart(&self, commands: &[TmuxCommand<'_>]) -> Result<String, TmuxError> {
@@ -251,6 +262,20 @@ mod tests {
 
     fn wait_for_death(server: &TestServer, target: &Target) -> Pane {
         wait_for("the program to exit", || Some(server.pane(target).unwrap()).filter(|pane| pane.dead))
+    }
+
+    #[test]
+    fn a_variable_is_read_where_it_was_set() {
+        let server = TestServer::new();
+        let read = |session: &str| server.session_variable(&session_name(session), "MARK").unwrap();
+        assert_eq!(read("w"), None, "no server yet");
+        let cat = vec!["cat".to_owned()];
+        let options = SpawnOptions::new(session_name("w"), "/", cat.clone());
+        server.new_session(&SpawnOptions { env: vec![("MARK".into(), "a=b".into())], ..options }).unwrap();
+        server.new_session(&SpawnOptions::new(session_name("other"), "/", cat)).unwrap();
+        assert_eq!(read("w").as_deref(), Some("a=b"));
+        assert_eq!(read("other"), None);
+        assert_eq!(read("nobody"), None);
     }
 
     #[test]

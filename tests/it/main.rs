@@ -8,9 +8,11 @@
 mod agreements;
 mod codex;
 mod control;
+mod crash;
 mod database;
 mod demo;
 mod evidence;
+mod fuzz;
 mod harness;
 mod launch;
 mod live;

@@ -20,6 +20,8 @@ pub(crate) enum Error {
     Missing { programs: Vec<String>, install: String },
     #[error("no Codex at {}: npm has no package for this platform; set CONVEYOR_TEST_CODEX to a codex program", .0.display())]
     NoCodex(PathBuf),
+    #[error("{0} turns found something wrong; what they said is above, with the seed before it")]
+    Violations(u64),
     #[error("no benchmark `{name}`; benches/ has: {known}")]
     NoBench { name: String, known: String },
 }

@@ -1,7 +1,7 @@
 //! Automation of this repository, run as `cargo xtask <command>`.
 //!
-//! `setup` prepares the machine, `test` runs every test, `bench` runs a benchmark and `ci` runs
-//! what a change must pass. Each command prints the programs it runs, so that any step can be
+//! `setup` prepares the machine, `test` runs every test, `bench` runs a benchmark, `soak` and
+//! `fuzz` look for faults for as long as they are told to, and `ci` runs what a change must pass. Each command prints the programs it runs, so that any step can be
 //! repeated by hand.
 
 #![allow(clippy::print_stderr, reason = "a console tool reports its steps on stderr")]
@@ -10,9 +10,11 @@ mod bench;
 mod ci;
 mod codex;
 mod error;
+mod fuzz;
 mod packages;
 mod process;
 mod setup;
+mod soak;
 mod test;
 
 use clap::{Parser, Subcommand};
@@ -46,6 +48,21 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Kill the program, fail its disk and feed it nonsense, over and over; print what was tried.
+    Soak {
+        /// For how long.
+        #[arg(long, default_value_t = 10)]
+        minutes: u64,
+        /// What the random choices begin with; another one each time unless given.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Run the fuzz tests for longer than the other tests do.
+    Fuzz {
+        /// For how long, all of them together.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// Check format, lints, documentation, dependencies and tests.
     Ci,
 }
@@ -65,6 +82,8 @@ fn run(command: Command) -> Result {
         Command::Setup => setup::setup(),
         Command::Test { args } => test::test(&args),
         Command::Bench { name, args } => bench::bench(&name, &args),
+        Command::Soak { minutes, seed } => soak::soak(minutes, seed),
+        Command::Fuzz { seconds } => fuzz::fuzz(seconds),
         Command::Ci => ci::ci(),
     }
 }

@@ -11,6 +11,7 @@ use crate::actors::session::{Look, Nudge};
 use crate::actors::{Caller, Hub, evidence};
 use crate::domain::transcript::CaptureMode;
 use crate::domain::{Failure, Role};
+use crate::fault::Point;
 use crate::store::closing::{
     BeginClosing, CaptureOptions, Closing, CompleteClosing, EndedSessions, FailClosing, Gates, Plan,
     RecordSeen, Report, SeenTerminal,
@@ -191,6 +192,7 @@ impl Call for StopTaskArgs {
 async fn close(begin: BeginClosing, hub: &Hub, caller: &Caller) -> Result<Report, Failure> {
     let (message, capture) = (begin.message.clone(), begin.capture);
     let mut plan = hub.store.write(begin).await??;
+    Point::ClosingBegun.reach();
     if capture.before_stop {
         plan = match look(&plan, capture, hub).await {
             Ok(plan) => plan,
@@ -206,6 +208,7 @@ async fn close(begin: BeginClosing, hub: &Hub, caller: &Caller) -> Result<Report
     if let Err(failure) = end_others(&plan, message.as_deref(), &mut ended, hub, caller).await {
         return Err(hub.store.write(FailClosing { plan, ended, failure }).await?);
     }
+    Point::ClosingEnded.reach();
     let mut report = hub.store.write(CompleteClosing { plan, ended }).await?;
     if let Some(own) = own {
         // Nothing after this is certain to be carried out: this process may end with its session.
@@ -251,7 +254,7 @@ async fn end_others(
                 tell(linked, message, hub, caller).await;
             }
             let end = End { session_id: linked.session.id.clone() };
-            *ended = ask(&hub.end, end, "session's actor").await?;
+            *ended = Some(ask(&hub.end, end, "session's actor").await?);
         }
     }
     Ok(())

@@ -10,6 +10,7 @@ use super::summary::{SessionSummary, TaskSummary};
 use crate::actors::{Caller, Hub};
 use crate::domain::ack::AckStatus;
 use crate::domain::{Failure, Seconds};
+use crate::fault::Point;
 use crate::store::Topic;
 use crate::store::bindings::GetBoundTask;
 use crate::store::mailbox::{Acknowledge, Acknowledged, Lease, LeaseNext};
@@ -200,7 +201,9 @@ impl Call for InboxAckArgs {
 
     async fn serve(self, hub: &Hub, _: &Caller) -> Result<Acknowledged, Failure> {
         let acknowledge = Acknowledge { notification_id: self.id, token: self.lease, status: self.status };
-        Ok(hub.store.write(acknowledge).await?)
+        let acknowledged = hub.store.write(acknowledge).await?;
+        Point::InboxAcknowledged.reach();
+        Ok(acknowledged)
     }
 }
 
@@ -252,6 +255,9 @@ async fn wait_for_item(
         arrivals.mark_unchanged();
         let inbox = look(hub, session_id, options, poll_count).await?;
         let left = deadline.saturating_duration_since(Instant::now());
+        if inbox.consumed.is_some() || inbox.leased.is_some() {
+            Point::InboxTaken.reach();
+        }
         if options.is_answered_by(&inbox) || !options.wait || left.is_zero() {
             return Ok((inbox, poll_count));
         }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::blocking::blocking;
 use super::hub::Hub;
 use crate::domain::{Failure, FailureKind};
+use crate::fault::Point;
 use crate::store::rollout::{AppendRollout, Cursor, GetCursor};
 use crate::store::{Store, Topic};
 use reading::{OwnedBatch, Reading};
@@ -130,12 +131,14 @@ impl<'a> Pass<'a> {
             open_turn: batch.open_turn.clone(),
         };
         let skipped_lines = change.skipped_lines;
+        Point::RolloutRead.reach();
         let Some(appended) = self.store.write(change).await? else {
             self.cursor = self.store.read(GetCursor(self.cursor.session_id.clone())).await?;
             self.ingested.new_offset = self.cursor.offset;
             return Ok(false);
         };
         if appended.new_facts > 0 {
+            Point::FactStored.reach();
             self.store.signals().raise(Topic::Work);
         }
         if appended.receipts > 0 {

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::codex::app_server::{AppServer, RunningServer, ServerStart, Thread, socket_path, start_server};
+use crate::codex::app_server::{AppServer, RunningServer, ServerStart, Thread, start_server};
 use crate::codex::launch::attached;
-use crate::domain::{Failure, Recipe, ids::new_id};
+use crate::domain::{Failure, Recipe};
 
 use super::plan::Plan;
 use super::terminal::{Awaited, Terminal};
@@ -13,7 +13,7 @@ use super::{Started, environment, progress};
 
 /// Starts the server, makes or loads the thread, and attaches the terminal.
 pub(super) async fn start(plan: &Plan, begun: &mut Begun) -> Result<Started, Failure> {
-    let socket = socket_path(&plan.paths.run_dir(), &new_id(&plan.name));
+    let socket = plan.socket();
     let (client, pid) = server(plan, socket.clone()).await?;
     begun.server = Some(socket.clone());
     plan.go_on()?;

@@ -12,6 +12,7 @@ mod args;
 mod attached;
 mod embedded;
 mod environment;
+mod leftovers;
 mod mcp;
 mod plain;
 mod plan;
@@ -30,6 +31,7 @@ use crate::codex::version;
 use crate::domain::{Failure, Recipe};
 
 pub use args::CodexArgs;
+pub use leftovers::sweep;
 pub use plain::{PlainSession, open};
 pub use plan::{Plan, Wish};
 pub use register::Launched;

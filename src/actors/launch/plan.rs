@@ -11,13 +11,13 @@ use super::{environment, mcp, progress};
 use crate::actors::Caller;
 use crate::actors::blocking::blocking;
 use crate::actors::paths::Paths;
-use crate::codex::app_server::ThreadStart;
+use crate::codex::app_server::{ThreadStart, socket_path};
 use crate::codex::discover::{Clues, Identity, identify, system_processes};
 use crate::codex::install::{self, InstallError};
 use crate::codex::settings::Settings;
 use crate::codex::version::{Recipe, Version};
 use crate::domain::shell::quoted;
-use crate::domain::{Failure, name};
+use crate::domain::{Failure, ids::new_id, name};
 use crate::tmux::{SessionName, TmuxServer};
 
 /// How long Codex may take to say its version.
@@ -48,6 +48,8 @@ pub struct Wish<'a> {
 /// What is to be started.
 #[derive(Debug)]
 pub struct Plan {
+    /// No other start has it.
+    pub(super) id: String,
     /// The session's name.
     pub name: String,
     /// Where it works, absolute.
@@ -108,6 +110,7 @@ impl Plan {
             mcp::attach(&mut config, &own_program()?, paths.other_database(), &variables)?;
         }
         Ok(Self {
+            id: new_id("launch"),
             name: wish.name.to_owned(),
             cwd,
             recipe,
@@ -171,6 +174,16 @@ impl Plan {
     /// Ends a start that is to be given up.
     pub(super) fn go_on(&self) -> Result<(), Failure> {
         if self.is_interrupted() { Err(Failure::refused("it was interrupted")) } else { Ok(()) }
+    }
+
+    /// Whether the session gets an app-server of its own.
+    pub(super) fn has_server(&self) -> bool {
+        self.recipe == Recipe::PrivateServer
+    }
+
+    /// Where that listens.
+    pub(super) fn socket(&self) -> PathBuf {
+        socket_path(&self.paths.run_dir(), &self.id)
     }
 
     /// The thread as an app-server is told to make it.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::plan::Plan;
 use super::undo::Begun;
-use super::{Started, not_started, progress, start, unless_interrupted};
+use super::{Started, leftovers, not_started, progress, start, unless_interrupted};
 use crate::actors::Hub;
 use crate::actors::blocking::blocking;
 use crate::codex::app_server::{AppServer, TurnStart};
@@ -12,8 +12,10 @@ use crate::codex::discover::system_processes;
 use crate::domain::time::iso;
 use crate::domain::transport::TransportKind;
 use crate::domain::{Failure, Role};
+use crate::fault::Point;
 use crate::store::deliveries::Move;
 use crate::store::launches::{BeginFirstPrompt, FinishFirstPrompt, RefuseTakenName, RegisterStarted};
+use crate::store::leftovers::{BeginLaunch, EndLaunch};
 use crate::store::registration::Register;
 use crate::store::session_links::Link;
 use crate::store::sessions::LinkedSession;
@@ -61,7 +63,12 @@ pub async fn launch(
     match start_and_register(hub, plan, role, transports, &mut begun).await {
         Ok((linked, prompt)) => Ok(Launched { linked, attach_command: plan.attach_command(), prompt, begun }),
         Err(failure) => {
-            begun.undo().await;
+            // What is left goes when this process does.
+            if begun.undo().await
+                && let Err(error) = hub.store.write(EndLaunch(plan.id.clone())).await
+            {
+                tracing::warn!(%error, "the record of a start that failed is left over");
+            }
             Err(not_started(&plan.name, failure))
         }
     }
@@ -74,10 +81,14 @@ async fn start_and_register(
     transports: &[TransportKind],
     begun: &mut Begun,
 ) -> Result<(LinkedSession, Prompt), Failure> {
+    leftovers::sweep_once(&hub.store).await;
     hub.store.read(RefuseTakenName { name: plan.name.clone(), role }).await?;
+    hub.store.write(BeginLaunch(leftovers::record(plan))).await?;
+    Point::LaunchPlanned.reach();
     let started = unless_interrupted(plan, start(plan, begun)).await?;
+    Point::LaunchStarted.reach();
     let session = describe(plan, &started, role, transports).await?;
-    let linked = hub.store.write(RegisterStarted(session)).await?;
+    let linked = hub.store.write(RegisterStarted { session, launch_id: plan.id.clone() }).await?;
     if let Some(terminal) = &started.terminal {
         terminal.settle().await;
     }
@@ -99,6 +110,7 @@ impl Launched {
         let Prompt::ToSend { client, thread_id, text } = &self.prompt else {
             return Ok(matches!(self.prompt, Prompt::Given));
         };
+        Point::LaunchRegistered.reach();
         let begin = BeginFirstPrompt { session_id: self.linked.session.id.clone(), prompt: text.clone() };
         let delivery = hub.store.write(begin).await?;
         let client_user_message_id = &*delivery.client_message_id;

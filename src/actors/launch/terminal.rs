@@ -9,6 +9,7 @@ use crate::codex::pane::{Block, PaneClass, PaneSigns, classify};
 use crate::domain::Failure;
 use crate::tmux::{KeyName, Pane, PaneView, SessionName, SpawnOptions, Target, TmuxError, TmuxServer};
 
+use super::leftovers::LAUNCH_VARIABLE;
 use super::plan::Plan;
 use super::progress;
 
@@ -99,7 +100,7 @@ impl Terminal {
         let argv = argv.into_iter().map(OsString::into_string).collect::<Result<_, _>>();
         let argv = argv.map_err(|word| Failure::usage(format!("{word:?} is not UTF-8, which tmux needs")))?;
         let options = SpawnOptions {
-            env: plan.variables.clone(),
+            env: [&plan.variables[..], &[(LAUNCH_VARIABLE.to_owned(), plan.id.clone())]].concat(),
             unset_env: LAUNCHER_VARIABLES.iter().map(|name| (*name).to_owned()).collect(),
             keep_dead_pane: true,
             ..SpawnOptions::new(session.clone(), &plan.cwd, argv)

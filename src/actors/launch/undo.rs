@@ -9,7 +9,7 @@ use crate::tmux::{SessionName, TmuxServer};
 use super::{progress, terminal};
 
 /// How long an app-server may take to end.
-const SERVER_ENDS: Duration = Duration::from_secs(4);
+pub(super) const SERVER_ENDS: Duration = Duration::from_secs(4);
 
 /// What was begun and is to be taken back, unless the start succeeds.
 #[derive(Debug, Default)]
@@ -21,17 +21,22 @@ pub(super) struct Begun {
 }
 
 impl Begun {
-    /// Ends everything. What cannot be ended is told: the failure at hand is worth more.
-    pub(super) async fn undo(self) {
+    /// Ends everything; gives whether nothing is left. What cannot be ended is told: the failure at
+    /// hand is worth more.
+    pub(super) async fn undo(self) -> bool {
+        let mut is_clean = true;
         if let Some((server, session)) = self.terminal
             && let Err(failure) = terminal::end(server, session.clone()).await
         {
             progress(format_args!("the terminal {session} may be left over: {failure}"));
+            is_clean = false;
         }
         if let Some(socket) = self.server
             && let Err(error) = stop_server(&socket, SERVER_ENDS).await
         {
             progress(format_args!("the app-server at {} may be left over: {error}", socket.display()));
+            is_clean = false;
         }
+        is_clean
     }
 }

@@ -36,8 +36,16 @@ impl Stage {
             let cursor = GetCursor(name.into()).run(&process.conn).unwrap();
             Reader { reading: Reading::open_within(&cursor, LIMITS).unwrap(), cursor, batch: None }
         });
-        if reader.batch.is_none() {
-            reader.batch = Some(reader.reading.next_batch().unwrap());
+        // Bad lines alone are not stored: the next good ones take them along.
+        let mut skipped_lines = 0;
+        while reader.batch.is_none() {
+            let mut batch = reader.reading.next_batch().unwrap();
+            batch.skipped_lines += std::mem::take(&mut skipped_lines);
+            if batch.lines.is_empty() && !batch.at_end {
+                skipped_lines = batch.skipped_lines;
+            } else {
+                reader.batch = Some(batch);
+            }
         }
     }
 

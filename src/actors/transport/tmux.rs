@@ -14,6 +14,7 @@ use crate::actors::tmux::{Terminal, TerminalError};
 use crate::codex::pane::{PaneClass, PaneSigns, classify, composer_text};
 use crate::domain::OriginHeader;
 use crate::domain::transport::TransportKind;
+use crate::fault::Point;
 use crate::tmux::{KeyName, PaneView, Target};
 
 /// Codex takes a paste as one event; an Enter in the same instant would become a line break in it.
@@ -116,6 +117,7 @@ impl TmuxTransport {
                 Sending::NotSent(error.to_string())
             };
         }
+        Point::PushTyped.reach();
         self.submit(&pane, letter).await
     }
 

@@ -4,19 +4,19 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use super::begin::tell;
-use super::{Plan, Report};
+use super::{Closing, Plan, Report};
 use crate::domain::Failure;
 use crate::store::commands::{self, Outcome};
 use crate::store::telemetry::{self, Actor, Severity, Telemetry};
 use crate::store::{Change, StoreError, Topic, bindings, runs, sessions, tasks};
 
-/// Which of the two sessions were running and have been ended.
+/// Which of the two sessions do not run any more, and whether they did before.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct EndedSessions {
     /// The worker's.
-    pub worker: bool,
+    pub worker: Option<bool>,
     /// The manager's.
-    pub manager: bool,
+    pub manager: Option<bool>,
 }
 
 /// Closes the task: its sessions have been ended, as far as they were to be.
@@ -45,6 +45,7 @@ impl Change for CompleteClosing {
         let event_type = format!("{}_succeeded", plan.closing);
         tell(tx, &plan.task.id, &report.command_id, &event_type, json!(report))?;
         commands::settle(tx, &report.command_id, &Outcome::Succeeded(json!(report)))?;
+        give_up_others(tx, &plan)?;
         telemetry::emit(
             tx,
             &Telemetry {
@@ -104,9 +105,24 @@ impl Change for FailClosing {
 /// Marks what was ended as gone, in the store and in the report.
 fn with_ended(conn: &Connection, plan: &Plan, ended: EndedSessions) -> Result<Report, StoreError> {
     for (session, ended) in [(&plan.worker, ended.worker), (&plan.manager, ended.manager)] {
-        if let Some(linked) = session.as_ref().filter(|_| ended) {
+        if let Some(linked) = session.as_ref().filter(|_| ended.is_some()) {
             sessions::set_gone(conn, &linked.session.id)?;
         }
     }
-    Ok(Report { killed_worker: ended.worker, killed_manager: ended.manager, ..plan.report.clone() })
+    let was_running = |ended: Option<bool>| ended.unwrap_or(false);
+    Ok(Report {
+        killed_worker: was_running(ended.worker),
+        killed_manager: was_running(ended.manager),
+        ..plan.report.clone()
+    })
+}
+
+/// Settles the attempts to close the task whose process was killed on the way.
+fn give_up_others(conn: &Connection, plan: &Plan) -> Result<(), StoreError> {
+    let error = format!("cut off before it was done; the task was closed by {}", plan.report.command_id);
+    for id in commands::attempted(conn, &plan.task.id, &[Closing::Finish.as_str(), Closing::Stop.as_str()])? {
+        let result = json!({ "error": error });
+        commands::settle(conn, &id, &Outcome::Failed { error: error.clone(), result })?;
+    }
+    Ok(())
 }

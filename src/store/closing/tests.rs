@@ -80,7 +80,7 @@ fn a_stop_decides_nothing_and_abandons_the_run() {
     db.pair("t1");
     add_run(&db);
     let stop = BeginClosing { stop_manager: true, ..begin(Closing::Stop) };
-    let report = close(&mut db, stop, EndedSessions { worker: false, manager: true });
+    let report = close(&mut db, stop, EndedSessions { worker: None, manager: Some(true) });
     assert_eq!((report.final_decision_id, report.final_audit), (None, None));
     assert_eq!(db.texts("SELECT status FROM runs"), ["abandoned"]);
     assert_eq!(db.texts("SELECT name FROM sessions WHERE state = 'gone'"), ["t1-m"]);
@@ -98,7 +98,7 @@ fn a_closed_task_is_only_tidied_up() {
 
     for _ in 0..2 {
         let tidy = BeginClosing { stop_worker: true, ..begin(Closing::Finish) };
-        let report = close(&mut db, tidy, EndedSessions { worker: true, manager: false });
+        let report = close(&mut db, tidy, EndedSessions { worker: Some(true), manager: None });
         assert!(report.already_done_followup);
         assert_eq!(report.worker_session.as_deref(), Some("t1-w"));
     }
@@ -112,7 +112,7 @@ fn a_failure_outside_leaves_the_task_and_records_what_was_ended() {
     db.pair("t1");
     let both = BeginClosing { stop_worker: true, stop_manager: true, ..begin(Closing::Finish) };
     let plan = db.write(both).unwrap().unwrap();
-    let ended = EndedSessions { worker: true, manager: false };
+    let ended = EndedSessions { worker: Some(true), manager: None };
     let failure = Failure::external("tmux said no");
     let told = db.write(FailClosing { plan, ended, failure }).unwrap();
     assert_eq!(told.message, "task t1 was left as it is: tmux said no");

@@ -52,6 +52,18 @@ pub fn settle(conn: &Connection, id: &str, outcome: &Outcome) -> Result<(), Stor
     tell(conn, &command, severity)
 }
 
+/// The commands of a task, of one of two types, that are being carried out, or were when their process
+/// was killed.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn attempted(conn: &Connection, task_id: &str, types: &[&str; 2]) -> Result<Vec<String>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id FROM commands WHERE task_id = ?1 AND type IN (?2, ?3) AND state = 'attempted'",
+    )?;
+    Ok(statement.query_map((task_id, types[0], types[1]), |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
 fn change_state(
     conn: &Connection,
     id: &str,

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use direct::{Outcome, attempt, settle};
+pub use direct::{Outcome, attempt, attempted, settle};
 pub use enqueue::{Enqueue, Enqueued, QueueOptions, RequestedIteration};
 
 use super::page::{self, Newest, Page, Source};

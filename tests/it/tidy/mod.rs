@@ -2,6 +2,7 @@
 //! stands a test that shows what it finds.
 
 mod code;
+mod faults;
 mod layers;
 mod source;
 mod words;
@@ -94,6 +95,14 @@ fn processes_are_started_only_where_that_is_the_subject() {
     hold(&program, |file| code::stray_processes(file, &SPAWNING, &test_modules));
     let stale = code::stale(&SPAWNING, &program, |file| !code::spawns(file).is_empty());
     assert!(stale.is_empty(), "these start no process: {stale:?}");
+}
+
+#[test]
+fn fault_points_stand_where_they_say_and_are_tested() {
+    let program = source::program();
+    hold(&program, faults::misplaced);
+    assert_eq!(faults::not_once(&program), [""; 0]);
+    assert_eq!(faults::untested(&source::rust(&["tests"])), [""; 0]);
 }
 
 #[test]
