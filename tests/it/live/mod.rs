@@ -2,6 +2,7 @@
 
 mod approvals;
 mod exits;
+mod real;
 mod wait;
 
 use crate::support::rollout::Rollout;
