@@ -21,6 +21,7 @@ mod mcp;
 mod observe;
 mod pair;
 mod record;
+mod refusals;
 mod replay;
 mod supervisor;
 mod support;

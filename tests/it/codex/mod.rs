@@ -28,7 +28,7 @@ fn mcp_server_that_makes(world: &World, proof: &Path) -> Map<String, Value> {
 
 /// Puts a shell script where the world looks for programs. Another process writes it, because a
 /// program cannot run while a child that some other test is just starting has it open for writing.
-fn program(world: &World, name: &str, script: &str) -> PathBuf {
+pub(crate) fn program(world: &World, name: &str, script: &str) -> PathBuf {
     let path = world.bin().join(name);
     let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$0" && chmod 755 "$0""#;
     Run::of(world.command("/bin/sh").args(["-c", write]).arg(&path).arg(script), "").ok();

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod exits;
+mod follow;
 mod real;
 mod wait;
 

@@ -23,9 +23,14 @@ impl<'a> Terminal<'a> {
         let size = ["-x", "120", "-y", "40"];
         let session = ["new-session", "-d", "-s", name, "-c", directory];
         world.tmux(&[&session[..], &size, &[&codex]].concat(), "").ok();
-        let terminal = Self { world, target: format!("={name}:") };
+        let terminal = Self::of(world, name);
         terminal.shows("for agents");
         terminal
+    }
+
+    /// The Codex that runs in the tmux session `name`.
+    pub(crate) fn of(world: &'a World, name: &str) -> Self {
+        Self { world, target: format!("={name}:") }
     }
 
     /// Waits until the screen contains `text`.
