@@ -13,6 +13,9 @@ use crate::codex::app_server::{AppServer, Incoming, Notice, PersonRequest, Threa
 use crate::domain::{Asks, Failure, Wait};
 use crate::store::waits::{EndWaits, Over, RecordWait};
 
+#[cfg(test)]
+mod tests;
+
 /// How long a thread that waits gets to say what for. It says so at once, if it does.
 const EXPLANATION: Duration = Duration::from_millis(500);
 
@@ -107,6 +110,10 @@ impl<'a> Hearing<'a> {
         };
         self.waiting.insert(thread_id.clone());
         self.join(&thread_id).await;
+        // One thread's silence is not ended by another one's.
+        if self.unexplained.as_ref().is_some_and(|(_, other)| other.thread_id.as_ref() != Some(&thread_id)) {
+            self.goes_unexplained().await?;
+        }
         let wait = Wait { thread_id: Some(thread_id), ..Wait::new(asks) };
         self.unexplained = Some((Instant::now() + EXPLANATION, wait));
         Ok(())

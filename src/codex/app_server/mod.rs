@@ -13,6 +13,8 @@ mod server;
 mod server_log;
 mod socket;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 pub use answer::{Answered, answer_request};

@@ -1,69 +1,13 @@
 //! The client against servers that behave as no real one reliably does.
 
+use super::testing::FakeServer as Fake;
 use crate::codex::app_server::{AppServer, Incoming, RequestId, RpcError};
-use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::{path::PathBuf, time::Duration};
-use tempfile::TempDir;
-use tokio::{
-    io::AsyncWriteExt,
-    net::{UnixListener, UnixStream},
-};
-use tokio_tungstenite::{WebSocketStream, accept_async, tungstenite::Message};
+use tokio::io::AsyncWriteExt;
 
 const SOON: Duration = Duration::from_millis(100);
 const PATIENT: Duration = Duration::from_secs(20);
-
-struct Fake {
-    socket: PathBuf,
-    listener: UnixListener,
-    _dir: TempDir,
-}
-
-impl Fake {
-    fn listen() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let socket = dir.path().join("s");
-        let listener = UnixListener::bind(&socket).unwrap();
-        Self { socket, listener, _dir: dir }
-    }
-
-    /// Accepts one client and goes through the introduction with it.
-    async fn accept(&self) -> Peer {
-        let (stream, _) = self.listener.accept().await.unwrap();
-        let mut peer = Peer(accept_async(stream).await.unwrap());
-        let hello = peer.next().await;
-        assert_eq!(hello["method"], "initialize");
-        assert_eq!(hello["params"]["clientInfo"]["name"], "conveyor");
-        assert_eq!(hello["params"]["capabilities"]["experimentalApi"], true);
-        peer.say(json!({"id": hello["id"], "result": {}})).await;
-        assert_eq!(peer.next().await, json!({"method": "initialized"}));
-        peer
-    }
-
-    async fn connect(&self) -> (AppServer, super::Events, Peer) {
-        let (connected, peer) = tokio::join!(AppServer::connect(&self.socket, PATIENT), self.accept());
-        let (server, events) = connected.unwrap();
-        (server, events, peer)
-    }
-}
-
-struct Peer(WebSocketStream<UnixStream>);
-
-impl Peer {
-    async fn next(&mut self) -> Value {
-        let message = self.0.next().await.unwrap().unwrap();
-        serde_json::from_str(message.to_text().unwrap()).unwrap()
-    }
-
-    async fn say(&mut self, message: Value) {
-        self.say_raw(message.to_string()).await;
-    }
-
-    async fn say_raw(&mut self, text: String) {
-        self.0.send(Message::text(text)).await.unwrap();
-    }
-}
 
 #[tokio::test]
 async fn concurrent_calls_get_their_own_answers() {
@@ -147,7 +91,7 @@ async fn an_answer_beyond_the_bound_ends_the_connection() {
     let answering = tokio::spawn(async move {
         let call = peer.next().await;
         let answer = json!({"id": call["id"], "result": "x".repeat(33 << 20)}).to_string();
-        let _ = peer.0.send(Message::text(answer)).await;
+        let _ = peer.try_say(answer).await;
     });
     let error = server.call("thread/read", json!({})).await.unwrap_err();
     assert!(
@@ -218,7 +162,7 @@ async fn the_connection_closes_with_its_last_user() {
     server.respond(&RequestId::Number(1), json!(null)).await.unwrap();
     peer.next().await;
     drop(server);
-    assert!(!matches!(peer.0.next().await, Some(Ok(_))));
+    assert!(!matches!(peer.try_next().await, Some(Ok(_))));
 }
 
 #[tokio::test]

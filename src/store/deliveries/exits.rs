@@ -83,8 +83,7 @@ impl Desk {
     }
 
     fn claim_runs_out(self) -> Self {
-        let notification_id = find(&self.db.conn, self.delivery.id).unwrap().unwrap().notification_id;
-        abandon(&self.db.conn, notification_id.unwrap()).unwrap();
+        abandon(&self.db.conn, self.item()).unwrap();
         self.then()
     }
 
@@ -122,8 +121,7 @@ impl Desk {
     }
 
     fn taken(self) -> Self {
-        let notification_id = find(&self.db.conn, self.delivery.id).unwrap().unwrap().notification_id;
-        taken_from_mailbox(&self.db.conn, notification_id.unwrap(), &json!({"consumed_by": "t1-w"})).unwrap();
+        taken_from_mailbox(&self.db.conn, self.item(), &json!({"consumed_by": "t1-w"})).unwrap();
         self.then()
     }
 
@@ -136,6 +134,15 @@ impl Desk {
         let settled = self.db.write(settle).unwrap();
         assert_eq!((settled.settled_by.as_str(), settled.delivery.state), ("operator", settlement.state()));
         self.then()
+    }
+
+    fn try_move(&self, step: &Move) {
+        make_move(&self.db.conn, self.delivery.id, self.delivery.fence, step).unwrap();
+    }
+
+    /// The notification that is delivered.
+    fn item(&self) -> i64 {
+        find(&self.db.conn, self.delivery.id).unwrap().unwrap().notification_id.unwrap()
     }
 
     fn notification(&self) -> String {
@@ -155,46 +162,97 @@ fn new_delivery<'a>(source: Source, notification_id: Option<i64>, bound: &'a Bou
     }
 }
 
-/// A delivery for each row of the table, after it has made the move as its last.
-fn rows() -> Vec<Desk> {
+/// For each row of the table what it says of the move, and deliveries that made it as their last.
+fn rows() -> Vec<(&'static str, Vec<Desk>)> {
     vec![
-        Desk::fact().started(),
-        Desk::fact().fails(),
-        Desk::fact().claim_runs_out(),
-        Desk::nudge().nudger_is_gone(),
-        Desk::fact().sent(),
-        Desk::fact().started().arrives(),
-        Desk::fact().started().fails(),
-        Desk::fact().unknown(),
-        Desk::fact().started().claim_runs_out(),
-        Desk::nudge().started().nudger_is_gone(),
-        Desk::fact().sent().arrives(),
-        Desk::in_mailbox().taken(),
-        Desk::fact().sent().doubted(),
-        Desk::nudge().sent().doubted(),
-        Desk::fact().unknown().arrives(),
-        Desk::fact().sent().doubted().arrives(),
-        Desk::fact().unknown().settled(Settlement::Delivered),
-        Desk::fact().unknown().settled(Settlement::Failed),
+        ("a way into the session is open", vec![Desk::fact().started()]),
+        ("no way in is open", vec![Desk::fact().fails()]),
+        ("whoever held it is gone", vec![Desk::fact().claim_runs_out(), Desk::nudge().nudger_is_gone()]),
+        ("the transport took the text", vec![Desk::fact().sent()]),
+        ("before the transport has answered", vec![Desk::fact().started().arrives()]),
+        ("the transport refused", vec![Desk::fact().started().fails()]),
+        ("the transport did not answer", vec![Desk::fact().unknown()]),
+        (
+            "in the middle of the push",
+            vec![Desk::fact().started().claim_runs_out(), Desk::nudge().started().nudger_is_gone()],
+        ),
+        ("the target's rollout shows the text", vec![Desk::fact().sent().arrives()]),
+        ("the reader took the item", vec![Desk::in_mailbox().taken()]),
+        ("was not seen within", vec![Desk::fact().sent().doubted(), Desk::nudge().sent().doubted()]),
+        ("after all", vec![Desk::fact().unknown().arrives(), Desk::fact().sent().doubted().arrives()]),
+        ("--as delivered", vec![Desk::fact().unknown().settled(Settlement::Delivered)]),
+        ("--as failed", vec![Desk::fact().unknown().settled(Settlement::Failed)]),
     ]
 }
 
 #[test]
 fn the_documented_moves_are_the_ones_there_are() {
     let docs = include_str!("../../../docs/deliveries.md");
-    let documented: BTreeSet<(String, String)> = docs.lines().filter_map(documented_move).collect();
-    let made = rows().into_iter().map(|desk| {
-        let [.., from, to] = desk.states.as_slice() else { panic!("{:?}", desk.states) };
-        (from.clone(), to.clone())
-    });
-    assert_eq!(made.collect::<BTreeSet<_>>(), documented);
+    let mut documented: Vec<[String; 3]> = docs.lines().filter_map(documented_move).collect();
+    for (when, desks) in rows() {
+        let row = documented.iter().position(|[.., said]| said.contains(when));
+        let [from, to, _] = documented.remove(row.unwrap_or_else(|| panic!("{when:?} is not documented")));
+        for desk in desks {
+            assert_eq!(desk.states[desk.states.len() - 2..], [from.as_str(), to.as_str()], "{when}");
+        }
+    }
+    assert_eq!(documented, [[""; 3]; 0], "documented, and made by nothing here");
 }
 
-/// `from` and `to` of a row such as ``| `sent` | `observed` | when |``.
-fn documented_move(line: &str) -> Option<(String, String)> {
+/// `from`, `to` and `when` of a row such as ``| `sent` | `observed` | when |``.
+fn documented_move(line: &str) -> Option<[String; 3]> {
     let mut cells = line.strip_prefix('|')?.split('|').map(|cell| cell.trim().trim_matches('`'));
     let state = |cell: &str| cell.parse::<DeliveryState>().ok().map(|state| state.to_string());
-    Some((state(cells.next()?)?, state(cells.next()?)?))
+    Some([state(cells.next()?)?, state(cells.next()?)?, cells.next()?.to_owned()])
+}
+
+/// Every step that is made of a delivery, whoever makes it, from every state: the ones that change it
+/// are documented.
+#[test]
+fn no_step_leads_elsewhere_than_documented() {
+    let documented: BTreeSet<(String, String)> = include_str!("../../../docs/deliveries.md")
+        .lines()
+        .filter_map(documented_move)
+        .map(|[from, to, _]| (from, to))
+        .collect();
+    let states: [fn() -> Desk; 7] = [
+        Desk::fact,
+        || Desk::fact().started(),
+        || Desk::fact().sent(),
+        || Desk::fact().sent().arrives(),
+        || Desk::fact().fails(),
+        || Desk::fact().unknown(),
+        Desk::in_mailbox,
+    ];
+    let steps: [fn(&mut Desk); 10] = [
+        |desk| desk.try_move(&Move::Start(TransportKind::Tmux)),
+        |desk| desk.try_move(&Move::Sent),
+        |desk| desk.try_move(&Move::Failed { error: "x".into(), pane_class: None }),
+        |desk| desk.try_move(&Move::Unknown { error: "x".into(), pane_class: None }),
+        |desk| abandon(&desk.db.conn, desk.item()).unwrap(),
+        |desk| {
+            let claimed_before = Timestamp::now() + 1.minute();
+            desk.db.write(AbandonNudges { claimed_before }).unwrap();
+        },
+        |desk| {
+            for unseen in desk.overdue().unseen {
+                desk.db.write(DoubtDelivery { unseen, error: "x".into(), pane_class: None }).unwrap();
+            }
+        },
+        |desk| taken_from_mailbox(&desk.db.conn, desk.item(), &json!({})).unwrap(),
+        |desk| drop(desk.db.write(desk.settle(Settlement::Delivered))),
+        |desk| drop(desk.db.write(desk.settle(Settlement::Failed))),
+    ];
+    for state in states {
+        for (number, step) in steps.into_iter().enumerate() {
+            let mut desk = state();
+            let from = desk.states[desk.states.len() - 1].clone();
+            step(&mut desk);
+            let to = desk.then().states.pop().unwrap();
+            let is_documented = from == to || documented.contains(&(from.clone(), to.clone()));
+            assert!(is_documented, "step {number} leads from {from} to {to}");
+        }
+    }
 }
 
 #[test]
