@@ -33,6 +33,7 @@ mod prompts;
 mod replay;
 mod run;
 mod show;
+mod skills;
 mod stop;
 mod table;
 mod tasks;
@@ -76,6 +77,7 @@ enum Command {
     LoopEvidence(loop_evidence::LoopEvidenceArgs),
     Doctor(doctor::DoctorArgs),
     DoctorSelf(doctor::DoctorSelfArgs),
+    InstallSkills(skills::InstallSkillsArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
     Mcp(mcp::McpArgs),
@@ -174,6 +176,7 @@ fn run(cli: Cli, program: &'static str) -> Result<u8, Failure> {
         Command::DoctorSelf(args) => doctor::doctor_self(&args, &caller),
         Command::Completions(args) => completions::run(&args, program, &mut output),
         Command::Man(args) => man::run(&args, program, &mut output),
+        Command::InstallSkills(args) => skills::install(&args, &caller, &mut output),
         Command::Mcp(args) => mcp::run(&args, paths, caller),
         Command::Run(args) => run::run(&args, &paths, &mut output),
         Command::Demo(args) => demo::run(&args, names_database, &mut output),

@@ -23,6 +23,7 @@ mod pair;
 mod record;
 mod refusals;
 mod replay;
+mod skills;
 mod supervisor;
 mod support;
 mod telemetry;

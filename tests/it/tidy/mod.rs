@@ -4,7 +4,7 @@
 mod code;
 mod faults;
 mod layers;
-mod source;
+pub(crate) mod source;
 mod words;
 
 use code::TestModules;
@@ -28,8 +28,9 @@ const WAITING: [&str; 3] = ["src/actors/testing/mod.rs", "src/tmux/testing.rs", 
 const LIMIT_LINES: usize = 500;
 
 /// Everything people write.
-const WRITTEN: [&str; 11] = [
+const WRITTEN: [&str; 12] = [
     "src",
+    "skills",
     "tests",
     "xtask",
     ".ci",

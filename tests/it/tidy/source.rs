@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 
 /// A text file.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(crate) struct Source {
     /// Relative to the root of the repository.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// All of it.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A name or a keyword.
     Name,
     /// A string, a number or a character.
@@ -26,24 +26,24 @@ pub(super) enum Kind {
 
 /// A token of Rust code. Comments and documentation are none.
 #[derive(Debug, Clone)]
-pub(super) struct Token {
+pub(crate) struct Token {
     /// What it is.
-    pub(super) kind: Kind,
+    pub(crate) kind: Kind,
     /// As it is written.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// Counted from 1.
-    pub(super) line: usize,
+    pub(crate) line: usize,
     /// Whether it belongs to an item under `#[cfg(test)]`.
-    pub(super) in_test: bool,
+    pub(crate) in_test: bool,
     /// In how many modules of this file it is.
-    pub(super) depth: usize,
+    pub(crate) depth: usize,
 }
 
 /// The extensions of the files that people write.
 const WRITTEN: [&str; 6] = ["rs", "md", "toml", "sql", "snap", "yml"];
 
 /// Every file below `directories` of the repository that people write.
-pub(super) fn files(directories: &[&str]) -> Vec<Source> {
+pub(crate) fn files(directories: &[&str]) -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     let mut open: Vec<PathBuf> = directories.iter().map(|directory| root.join(directory)).collect();
@@ -60,12 +60,12 @@ pub(super) fn files(directories: &[&str]) -> Vec<Source> {
 }
 
 /// The Rust files of the program.
-pub(super) fn program() -> Vec<Source> {
+pub(crate) fn program() -> Vec<Source> {
     rust(&["src"])
 }
 
 /// The Rust files below `directories`.
-pub(super) fn rust(directories: &[&str]) -> Vec<Source> {
+pub(crate) fn rust(directories: &[&str]) -> Vec<Source> {
     let mut files = files(directories);
     files.retain(|file| file.path.extension().is_some_and(|extension| extension == "rs"));
     files
@@ -73,7 +73,7 @@ pub(super) fn rust(directories: &[&str]) -> Vec<Source> {
 
 impl Source {
     /// The file's code.
-    pub(super) fn tokens(&self) -> Vec<Token> {
+    pub(crate) fn tokens(&self) -> Vec<Token> {
         let stream: TokenStream =
             self.text.parse().unwrap_or_else(|e| panic!("{}: {e}", self.path.display()));
         let mut reader = Reader { tokens: Vec::new(), in_test: false, depth: 0 };
@@ -82,7 +82,7 @@ impl Source {
     }
 
     /// The modules from the root of the crate to this file: `["store", "tasks"]`.
-    pub(super) fn module(&self) -> Vec<String> {
+    pub(crate) fn module(&self) -> Vec<String> {
         let below_src = self.path.with_extension("");
         let names = below_src.iter().skip(1).map(|name| name.to_string_lossy().into_owned());
         names.filter(|name| name != "mod" && name != "lib").collect()
