@@ -47,7 +47,11 @@ impl Connection {
             .map_err(|error| Failure::internal(format!("failed to read a reply: {error}")))
     }
 
-    fn serve(&mut self, request: Request) -> Result<Value, Failure> {
+    /// As [`Self::call`], for a call that only a command line names.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub(super) fn serve(&mut self, request: Request) -> Result<Value, Failure> {
         if request.place() == Place::Supervisor
             && let Some(answer) = self.ask_supervisor(&request)?
         {

@@ -30,6 +30,7 @@ mod passthrough;
 mod progress;
 #[cfg(test)]
 mod prompts;
+mod qa;
 mod replay;
 mod run;
 mod show;
@@ -78,6 +79,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     DoctorSelf(doctor::DoctorSelfArgs),
     InstallSkills(skills::InstallSkillsArgs),
+    QaPlan(qa::QaPlanArgs),
+    QaRun(qa::QaRunArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
     Mcp(mcp::McpArgs),
@@ -177,6 +180,11 @@ fn run(cli: Cli, program: &'static str) -> Result<u8, Failure> {
         Command::Completions(args) => completions::run(&args, program, &mut output),
         Command::Man(args) => man::run(&args, program, &mut output),
         Command::InstallSkills(args) => skills::install(&args, &caller, &mut output),
+        Command::QaRun(args) => {
+            let named = names_database.then_some(paths);
+            qa::run(&args, named, &caller, program, &mut output)
+        }
+        Command::QaPlan(args) => qa::plan(&args, program, &mut output),
         Command::Mcp(args) => mcp::run(&args, paths, caller),
         Command::Run(args) => run::run(&args, &paths, &mut output),
         Command::Demo(args) => demo::run(&args, names_database, &mut output),

@@ -20,6 +20,7 @@ mod loops;
 mod mcp;
 mod observe;
 mod pair;
+mod qa;
 mod record;
 mod refusals;
 mod replay;

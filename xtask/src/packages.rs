@@ -26,6 +26,7 @@ impl Manager {
             "node" => "nodejs",
             "npm" if self.node_has_npm => "node",
             "npm" => "npm",
+            "chromium" => "chromium",
             _ => "tmux",
         }
     }
@@ -43,7 +44,7 @@ impl Manager {
     }
 }
 
-/// Makes sure that each of `programs` (`tmux`, `node`, `npm`) is on `PATH`.
+/// Makes sure that each of `programs` (`tmux`, `node`, `npm`, `chromium`) is on `PATH`.
 ///
 /// Installs with `apt-get` when this is root on Debian or Ubuntu; elsewhere the error carries the
 /// command to type, because installing software for a person is the person's decision.
@@ -86,6 +87,7 @@ mod tests {
         check(&BREW, &["npm"], "install node");
         check(&APT, &["node", "npm"], "install -y --no-install-recommends nodejs npm");
         check(&APT, &["tmux"], "install -y --no-install-recommends tmux");
+        check(&APT, &["chromium"], "install -y --no-install-recommends chromium");
     }
 
     #[test]
