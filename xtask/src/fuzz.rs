@@ -15,7 +15,18 @@ pub(crate) fn fuzz(seconds: u64) -> Result {
 /// What runs them.
 pub(crate) fn command(seconds: u64) -> Command {
     let mut command = cargo();
-    command.args(["test", "--package", "conveyor", "--test", "it", "--", "--test-threads", "1", "fuzz::"]);
+    command.args([
+        "test",
+        "--package",
+        "conveyor",
+        "--test",
+        "it",
+        "--",
+        "--test-threads",
+        "1",
+        "--nocapture",
+        "fuzz::",
+    ]);
     let each = (seconds.saturating_mul(1000) / TARGETS).max(1);
     command.env("BOLERO_RANDOM_TEST_TIME_MS", each.to_string());
     command.env("BOLERO_RANDOM_ITERATIONS", "1000000000");

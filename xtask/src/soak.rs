@@ -84,7 +84,7 @@ impl Sum {
     /// Adds the counts in lines such as `crash: 12 kills, 3 rounds`.
     fn add(&mut self, said: &str) {
         for counts in said.lines().filter_map(|line| {
-            ["model: ", "crash: ", "store: "].iter().find_map(|test| line.strip_prefix(test))
+            ["model: ", "crash: ", "fuzz: "].iter().find_map(|test| line.strip_prefix(test))
         }) {
             for count in counts.split(", ") {
                 let Some((number, what)) = count.split_once(' ') else { continue };

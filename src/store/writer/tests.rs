@@ -79,6 +79,10 @@ impl Change for Hold {
 }
 
 enum Note {
+    /// So many pages are all that the file may have.
+    Limit(u32),
+    /// More than is left in such a file.
+    Large(&'static str),
     Kept(&'static str),
     Refused,
     Panics,
@@ -89,10 +93,17 @@ impl Change for Note {
     const TOUCHES: &'static [Topic] = &[Topic::Work];
 
     fn run(self, tx: &Connection) -> Result<(), StoreError> {
+        if let Self::Limit(pages) = self {
+            return Ok(tx.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?);
+        }
+        if let Self::Large(text) = self {
+            tx.execute("INSERT INTO note VALUES (?1 || zeroblob(1000000))", [text])?;
+            return Ok(());
+        }
         let text = if let Self::Kept(text) = self { text } else { "half done" };
         tx.execute("INSERT INTO note VALUES (?1)", [text])?;
         match self {
-            Self::Kept(_) => Ok(()),
+            Self::Kept(_) | Self::Limit(_) | Self::Large(_) => Ok(()),
             Self::Refused => Err(Failure::refused("no").into()),
             Self::Panics => panic!("a defect"),
         }
@@ -136,6 +147,27 @@ async fn nobody_is_told_of_success_by_a_commit_that_failed() {
         "{answers:?}"
     );
     assert_eq!(desk.notes(), [""; 0]);
+}
+
+#[actix::test]
+async fn in_a_full_file_what_fits_is_kept_and_what_does_not_is_told() {
+    let desk = Desk::new();
+    let pages: u32 = desk.look.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    desk.writer.write(Note::Limit(pages + 4)).await.unwrap();
+    for _ in 0..3 {
+        let kept = desk.notes().len();
+        let notes = vec![Note::Kept("a"), Note::Large("b"), Note::Kept("c")];
+        let answers = desk.write_together(notes).await;
+        let told: usize = answers.iter().filter(|answer| answer.is_ok()).count();
+        assert_eq!(desk.notes().len(), kept + told, "{answers:?}");
+        let Err(error) = &answers[1] else { panic!("{answers:?}") };
+        assert!(error.to_string().contains("full"), "{error}");
+    }
+    desk.writer.write(Note::Limit(u32::MAX)).await.unwrap();
+    desk.writer.write(Note::Large("d")).await.unwrap();
+    assert!(desk.notes().last().unwrap().starts_with('d'));
+    let sound: String = desk.look.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(sound, "ok");
 }
 
 #[actix::test]

@@ -156,6 +156,9 @@ fn killed_at_random(scene: &mut Scene, chance: &mut Chance) {
         }
         _ => format!("{}:{}", points[chance.below(points.len())].name(), 1 + chance.below(6)),
     };
+    if chance.below(4) == 0 {
+        return serves_itself_at_random(scene, chance, &faults);
+    }
     let mut supervisor = scene.supervisor(&faults);
     for _ in 0..1 + chance.below(5) {
         match chance.below(4) {
@@ -174,6 +177,21 @@ fn killed_at_random(scene: &mut Scene, chance: &mut Chance) {
     }
     scene.kills += 1;
     scene.faults += usize::from(fell || faults.contains('='));
+}
+
+/// Commands without a supervisor do the same, and are killed likewise.
+fn serves_itself_at_random(scene: &mut Scene, chance: &mut Chance, faults: &str) {
+    const COMMANDS: [&[&str]; 4] = [
+        &["ingest", "pushed-worker"],
+        &["ingest", "polled-worker"],
+        &["ingest", "pushed-manager"],
+        &["dispatch", "--once"],
+    ];
+    scene.turn(chance.below(TASKS.len()), chance);
+    for _ in 0..1 + chance.below(4) {
+        let patience = Duration::from_millis(chance.below(100) as u64);
+        scene.serves_itself(COMMANDS[chance.below(COMMANDS.len())], faults, patience);
+    }
 }
 
 fn from_env(name: &str) -> Option<u64> {

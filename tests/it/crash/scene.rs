@@ -12,6 +12,8 @@ use conveyor::domain::FailureKind;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixStream;
+use std::process::Stdio;
+use std::time::Duration;
 
 /// The pair whose manager is pushed to, and the one whose manager reads its mailbox.
 pub(super) const TASKS: [&str; 2] = ["pushed", "polled"];
@@ -90,6 +92,24 @@ impl Scene {
             (is_dead || UnixStream::connect(socket(&self.world)).is_ok()).then_some(())
         });
         supervisor
+    }
+
+    /// A command serves itself, suffers `faults`, and is killed when it takes longer than `patience`.
+    pub(super) fn serves_itself(&mut self, args: &[&str], faults: &str, patience: Duration) {
+        let mut command = self.world.command(env!("CARGO_BIN_EXE_conveyor"));
+        if !faults.is_empty() {
+            command.env("CONVEYOR_FAULT", faults);
+        }
+        let nobody_listens = [Stdio::null(), Stdio::null(), Stdio::null()];
+        let [input, output, errors] = nobody_listens;
+        let mut process = command.args(args).stdin(input).stdout(output).stderr(errors).spawn().unwrap();
+        let ended = poll(patience, || process.try_wait().unwrap());
+        if ended.is_none() {
+            process.kill().unwrap();
+        }
+        let was_killed = process.wait().unwrap().code().is_none();
+        self.kills += usize::from(was_killed);
+        self.faults += usize::from(!faults.is_empty() && ended.is_some_and(|status| !status.success()));
     }
 
     /// A worker ends a turn.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Larger inputs are left out: what is in them is in smaller ones too.
 const LARGEST_BYTES: u64 = 100_000;
@@ -10,7 +11,10 @@ const LARGEST_BYTES: u64 = 100_000;
 pub(super) type Change = (u16, u8, u8);
 
 /// The real inputs of a target.
-pub(super) struct Corpus(Vec<Vec<u8>>);
+pub(super) struct Corpus {
+    inputs: Vec<Vec<u8>>,
+    made: AtomicU64,
+}
 
 impl Corpus {
     /// The files in a directory of `tests/fixtures`.
@@ -22,16 +26,17 @@ impl Corpus {
         paths.sort();
         let inputs: Vec<_> = paths.iter().map(|path| fs::read(path).unwrap()).collect();
         assert!(!inputs.is_empty());
-        Self(inputs)
+        Self { inputs, made: AtomicU64::new(0) }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.inputs.len()
     }
 
     /// One of them, changed.
     pub(super) fn changed(&self, which: u16, changes: &[Change]) -> Vec<u8> {
-        let mut bytes = self.0[usize::from(which) % self.0.len()].clone();
+        self.made.fetch_add(1, Ordering::Relaxed);
+        let mut bytes = self.inputs[usize::from(which) % self.len()].clone();
         for change in changes.iter().take(16) {
             self.change(&mut bytes, *change);
         }
@@ -50,11 +55,18 @@ impl Corpus {
                 .splice(at..at, b"\"[{\\\n]}:,\r\0\x1b".iter().copied().skip(usize::from(value % 12)))
                 .for_each(drop),
             5 => {
-                let other = &self.0[usize::from(value) % self.0.len()];
+                let other = &self.inputs[usize::from(value) % self.len()];
                 let from = at.min(other.len());
                 bytes.splice(at..at, other[from..other.len().min(from + 300)].iter().copied()).for_each(drop);
             }
             _ => bytes[at..end].iter_mut().take(1).for_each(|byte| *byte = value),
         }
+    }
+}
+
+/// Who soaks wants to know how much was tried.
+impl Drop for Corpus {
+    fn drop(&mut self) {
+        eprintln!("fuzz: {} fuzz inputs", self.made.load(Ordering::Relaxed));
     }
 }

@@ -114,3 +114,31 @@ fn a_disk_that_takes_no_more_loses_nothing_that_was_acknowledged() {
     assert_eq!(texts(&world, "PRAGMA integrity_check"), ["ok"]);
     assert_eq!(status(&world).unwrap()["pid"], supervisor.pid());
 }
+
+#[test]
+fn a_command_whose_disk_fails_says_so_stores_nothing_and_can_be_repeated() {
+    let world = World::new();
+    create(&world, "before").ok();
+    for (trouble, says, hint) in [
+        ("full", "full", "free some space"),
+        ("ioerr", "disk I/O error", "conveyor db-doctor"),
+        ("busy", "locked", "another process held it"),
+    ] {
+        let mut command = world.command(env!("CARGO_BIN_EXE_conveyor"));
+        command.env("CONVEYOR_FAULT", format!("store.commit:1-99={trouble}"));
+        let failed = Run::of(command.args(["tasks", "--create", trouble, "--goal", "g"]), "").exits(1);
+        assert!(failed.stderr.contains(says) && failed.stderr.contains(hint), "{}", failed.text());
+        assert!(!texts(&world, "SELECT name FROM tasks").contains(&trouble.to_owned()));
+        create(&world, trouble).ok();
+        assert!(texts(&world, "SELECT name FROM tasks").contains(&trouble.to_owned()));
+    }
+}
+
+#[test]
+fn a_fault_that_there_is_not_is_refused() {
+    let world = World::new();
+    let mut command = world.command(env!("CARGO_BIN_EXE_conveyor"));
+    let refused = Run::of(command.env("CONVEYOR_FAULT", "store.comit").arg("tasks"), "").exits(2);
+    assert!(refused.stderr.contains("there is no point \"store.comit\""), "{}", refused.text());
+    assert!(refused.stderr.contains("hint: unset CONVEYOR_FAULT"), "{}", refused.text());
+}
