@@ -39,6 +39,7 @@ mod stop;
 mod table;
 mod tasks;
 mod telemetry;
+mod trace;
 mod transcripts;
 mod wait;
 

@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::show::Show;
 use crate::actors::calls::replay::ReplayArgs;
 use crate::domain::time::parse_iso;
-use crate::reports::replay::{Entry, Replay, Severity, span};
+use crate::domain::words_of_time::span;
+use crate::reports::replay::{Entry, Replay, Severity};
 
 impl Show for ReplayArgs {
     fn text(&self, replay: &Replay) -> Option<String> {

@@ -47,6 +47,7 @@ pub mod visual_diff;
 pub mod waiting;
 pub mod window;
 pub mod words;
+pub mod words_of_time;
 
 pub use activity::Activity;
 pub use command::{AttemptState, CommandState, QueuedCommand};

@@ -70,6 +70,7 @@ pub mod telemetry;
 pub mod terminals;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod trace;
 pub mod transcripts;
 pub mod triage;
 pub mod turn_facts;

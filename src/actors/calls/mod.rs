@@ -41,6 +41,7 @@ pub mod summary;
 pub mod tail;
 pub mod tasks;
 pub mod telemetry;
+pub mod trace;
 pub mod transcripts;
 pub mod values;
 pub mod wait;
@@ -180,6 +181,7 @@ macro_rules! for_each_call {
             Tasks(tasks::TasksArgs),
             Telemetry(telemetry::TelemetryArgs),
             Prune(transcripts::PruneArgs),
+            Trace(trace::TraceArgs),
             TranscriptCapture(transcripts::TranscriptCaptureArgs),
             TranscriptPrune(transcripts::TranscriptPruneArgs),
             TranscriptShow(transcripts::TranscriptShowArgs),

@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use super::entry::{Entry, Severity};
-use super::{Replay, just_after, span};
+use super::{Replay, just_after};
 use crate::domain::time::parse_iso;
+use crate::domain::words_of_time::span;
 use crate::store::history::{Gap, Quiet};
 
 /// From how long on nothing happening is worth telling.

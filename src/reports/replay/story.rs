@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::entry::{Entry, Severity};
-use super::{audit_log, record, span, words_for};
+use super::{audit_log, record};
 use crate::domain::session_fact::SessionFactKind;
 use crate::domain::transport::TransportKind;
+use crate::domain::words_of_time::{span, words_for};
 use crate::domain::{AttemptState, DeliveryState};
 use crate::store::commands::Command;
 use crate::store::deliveries::Delivery;

@@ -174,18 +174,3 @@ fn the_workers_silence_is_told_with_what_it_was_at() {
     happens("task_complete", "01:10:00");
     assert_eq!(silences("02:30:00"), ["01:10:00 t1-w is idle for 1h20m"]);
 }
-
-#[test]
-fn spans_are_told_in_two_units_at_most() {
-    for (milliseconds, expect) in [
-        (0, "0ms"),
-        (999, "999ms"),
-        (1_550, "1.5s"),
-        (59_999, "59s"),
-        (61_000, "1m01s"),
-        (7_500_000, "2h05m"),
-        (273_600_000, "3d04h"),
-    ] {
-        assert_eq!(words_for(milliseconds), expect);
-    }
-}
