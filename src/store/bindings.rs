@@ -146,6 +146,13 @@ impl Change for Bind {
     }
 }
 
+/// One thread is written to one rollout file; a thread id alone may be a copy's.
+fn are_one_codex_session(worker: &Session, manager: &Session) -> bool {
+    worker.codex_session_id.is_some()
+        && worker.codex_session_id == manager.codex_session_id
+        && worker.codex_session_path == manager.codex_session_path
+}
+
 /// As [`Bind`], for use inside another change.
 ///
 /// # Errors
@@ -160,7 +167,7 @@ pub fn bind(conn: &Connection, new: &Bind) -> Result<BoundTask, StoreError> {
     }
     let worker = bindable(conn, &new.worker, Role::Worker)?;
     let manager = bindable(conn, &new.manager, Role::Manager)?;
-    if worker.codex_session_id.is_some() && worker.codex_session_id == manager.codex_session_id {
+    if are_one_codex_session(&worker, &manager) {
         return Err(Failure::refused(format!(
             "{} and {} are the same Codex session",
             worker.name, manager.name
@@ -346,6 +353,20 @@ mod tests {
             db.texts("SELECT type FROM events WHERE task_id IS NOT NULL ORDER BY id"),
             ["task_created", "task_created", "binding_created", "binding_ended", "binding_created"]
         );
+    }
+
+    #[test]
+    fn one_codex_session_is_not_both_sides_of_a_task() {
+        let mut db = database(&["t1"], &[("w1", Role::Worker), ("m1", Role::Manager)]);
+        db.conn
+            .execute_batch("UPDATE sessions SET codex_session_id = 'thread', codex_session_path = 'a.jsonl'")
+            .unwrap();
+        assert_eq!(
+            bind_names(&mut db, "t1", "w1", "m1").unwrap_err(),
+            "w1 and m1 are the same Codex session"
+        );
+        db.conn.execute("UPDATE sessions SET codex_session_path = 'b.jsonl' WHERE name = 'm1'", []).unwrap();
+        bind_names(&mut db, "t1", "w1", "m1").unwrap();
     }
 
     #[test]
