@@ -11,6 +11,7 @@ mod rules;
 mod scene;
 mod terminal;
 
+use crate::supervisor::texts;
 use crate::support::wait::{PATIENCE, poll};
 use chance::Chance;
 use conveyor::fault::Point;
@@ -87,6 +88,18 @@ fn a_supervisor_is_killed_at_every_point_it_comes_to() {
 }
 
 #[test]
+fn a_command_whose_answer_was_cut_off_says_so_and_is_not_repeated() {
+    let scene = Scene::new();
+    let mut supervisor = scene.supervisor(Point::GatewayReply.name());
+    let enqueue = ["enqueue-nudge-worker", TASKS[0], "--message", "go on"];
+    let cut_off = scene.world.conveyor(&enqueue).exits(1);
+    assert!(cut_off.stderr.contains("may have been carried out"), "{}", cut_off.text());
+    assert!(cut_off.stderr.contains("hint: look before repeating it"), "{}", cut_off.text());
+    assert_eq!(supervisor.ends(), None);
+    assert_eq!(texts(&scene.world, "SELECT id FROM commands").len(), 1);
+}
+
+#[test]
 fn a_dispatcher_that_panicked_is_replaced_also_after_a_kill_in_between() {
     let (mut scene, mut chance) = (Scene::new(), Chance::new(2));
     let panics = format!("{}=panic", Point::DispatchClaimed.name());
@@ -138,6 +151,9 @@ fn a_supervisor_is_killed_at_any_instant() {
         }
         scene.comes_to_rest();
         rules::hold(&scene);
+        scene.settle_what_never_came();
+        scene.comes_to_rest();
+        rules::hold(&scene);
         kills += scene.kills;
         faults += scene.faults;
     }
@@ -161,7 +177,8 @@ fn killed_at_random(scene: &mut Scene, chance: &mut Chance) {
     }
     let mut supervisor = scene.supervisor(&faults);
     for _ in 0..1 + chance.below(5) {
-        match chance.below(4) {
+        match chance.below(5) {
+            4 => scene.nudge(),
             0 => scene.enqueue(chance.below(TASKS.len())),
             1 => drop(scene.read_inbox()),
             _ => scene.turn(chance.below(TASKS.len()), chance),

@@ -161,6 +161,22 @@ impl Scene {
         true
     }
 
+    /// Somebody nudges the manager that is pushed to, and does not look whether it worked.
+    pub(super) fn nudge(&mut self) {
+        drop(self.call("session-nudge", &json!({"session": "pushed-manager", "text": "go on"})));
+    }
+
+    /// A person decides that what never came did not arrive.
+    pub(super) fn settle_what_never_came(&self) {
+        let unknown =
+            texts(&self.world, "SELECT CAST(id AS TEXT) FROM deliveries WHERE state = 'unknown' ORDER BY id");
+        for id in unknown {
+            let settle =
+                ["deliveries", "settle", &id, "--as", "failed", "--reason", "its session has no such text"];
+            self.world.conveyor(&settle).ok();
+        }
+    }
+
     /// A call; `None` when nobody answers.
     fn call(&self, call: &str, args: &Value) -> Option<Answer> {
         Client::try_connect(&self.world).ok()?.call(call, args).ok()
@@ -174,6 +190,7 @@ impl Scene {
             "UPDATE routed_notifications SET claim_expires_at = ?1 WHERE claim_expires_at IS NOT NULL",
             "UPDATE deliveries SET settled_at = ?1 WHERE state = 'failed'",
             "UPDATE notification_leases SET expires_at = ?1 WHERE state = 'leased'",
+            "UPDATE deliveries SET claimed_at = ?1 WHERE source = 'nudge' AND state IN ('claimed', 'started')",
         ] {
             let database = open(&self.world);
             database.busy_timeout(PATIENCE).unwrap();
