@@ -34,7 +34,7 @@ CREATE TABLE executed_evidence (
     tree_seen          TEXT,
     tree_seen_at       TEXT,
     CHECK ((ended_at IS NULL) = (state = 'running')),
-    CHECK (state <> 'passed' OR exit_code = 0),
+    CHECK (state <> 'passed' OR exit_code IS 0),
     CHECK (criterion_id IS NULL OR loop_run_id IS NULL),
     CHECK ((loop_run_id IS NULL) = (iteration IS NULL) AND (loop_run_id IS NULL) = (evidence_type IS NULL)),
     CHECK ((output_path IS NULL) = (output_sha256 IS NULL)),

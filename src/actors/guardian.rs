@@ -24,6 +24,7 @@ use super::idle;
 use super::launch;
 use super::paths::Paths;
 use super::session::{Attend, Deliver, Interrupt, Look, Nudge, Session, Terminals};
+use super::slash::Slash;
 use super::tailer::{Rebind, Tailer, TailerParts};
 use super::task::{ServeInTask, Task};
 use super::tmux::{Terminal, Tmux};
@@ -382,6 +383,7 @@ hand_on_to_session! {
     Look, |look| &look.session_id;
     Nudge, |nudge| &nudge.session_id;
     Interrupt, |interrupt| &interrupt.session_id;
+    Slash, |slash| &slash.session_id;
     End, |end| &end.session_id;
     Doubt, |doubt| &doubt.0.target_session_id;
 }

@@ -12,6 +12,7 @@ use super::dispatcher::MakePass;
 use super::ending::End;
 use super::paths::Paths;
 use super::session::{Attend, Interrupt, Look, Nudge};
+use super::slash::Slash;
 use super::task::ServeInTask;
 use crate::domain::Failure;
 use crate::store::{Store, tasks};
@@ -52,6 +53,8 @@ pub struct Hub {
     pub nudge: Recipient<Nudge>,
     /// Interrupts a session.
     pub interrupt: Recipient<Interrupt>,
+    /// Has Codex carry out a command of its own in a session.
+    pub slash: Recipient<Slash>,
     /// Ends a session.
     pub end: Recipient<End>,
 }

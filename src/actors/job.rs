@@ -52,7 +52,6 @@ pub struct Done {
     /// What it wrote.
     pub output: Captured,
     /// What it wrote as errors, when that is not part of the output.
-    #[allow(dead_code, reason = "for commands whose answer is their output alone")]
     pub errors: Captured,
 }
 
@@ -67,7 +66,6 @@ pub struct Captured {
 
 impl Captured {
     /// What was kept, as text.
-    #[allow(dead_code, reason = "for commands whose answer is their output alone")]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.kept).into_owned()
     }

@@ -55,6 +55,7 @@ impl Runtime {
             look: guardian.clone().recipient(),
             nudge: guardian.clone().recipient(),
             interrupt: guardian.clone().recipient(),
+            slash: guardian.clone().recipient(),
             end: guardian.clone().recipient(),
         };
         let gateway = if supervises { Some(Gateway::bind(hub.clone())?.start()) } else { None };

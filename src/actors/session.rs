@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use actix::prelude::*;
+use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::attend::Attendant;
@@ -11,6 +12,7 @@ use super::ending::End;
 use super::guardian::Obituary;
 use super::hands::Hands;
 use super::liveness::{Liveness, Watched, processes_of};
+use super::slash::Slash;
 use super::tmux::Terminal;
 use super::transport::Connection;
 use crate::domain::Failure;
@@ -172,6 +174,18 @@ impl Handler<Interrupt> for Session {
         Box::pin(async move {
             let _turn = turn.lock().await;
             hands.interrupt(interrupt).await
+        })
+    }
+}
+
+impl Handler<Slash> for Session {
+    type Result = ResponseFuture<Result<Value, Failure>>;
+
+    fn handle(&mut self, slash: Slash, _: &mut Context<Self>) -> Self::Result {
+        let (hands, turn) = (self.hands.clone(), self.turn.clone());
+        Box::pin(async move {
+            let _turn = turn.lock().await;
+            hands.slash(slash.command).await
         })
     }
 }

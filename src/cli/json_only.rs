@@ -10,6 +10,9 @@ impl Show for calls::bindings::BindArgs {}
 impl Show for calls::bindings::UnbindArgs {}
 impl Show for calls::closing::FinishTaskArgs {}
 impl Show for calls::closing::StopTaskArgs {}
+impl Show for calls::compaction::CompactWorkerArgs {}
+impl Show for calls::compaction::RequestWorkerCompactArgs {}
+impl Show for calls::continuation::ContinuationReviewerArgs {}
 impl Show for calls::contract::HandoffArgs {}
 impl Show for calls::contract::RecordDecisionArgs {}
 impl Show for calls::criteria::CriteriaArgs {}

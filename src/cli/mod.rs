@@ -33,6 +33,7 @@ mod prompts;
 mod qa;
 mod replay;
 mod run;
+mod sandboxed_exec;
 mod show;
 mod skills;
 mod stop;
@@ -91,6 +92,8 @@ enum Command {
     DemoKeeper(demo::DemoKeeperArgs),
     #[command(hide = true)]
     DemoSession(demo::DemoSessionArgs),
+    #[command(hide = true)]
+    SandboxedExec(sandboxed_exec::SandboxedExecArgs),
 }
 
 const HELP_TEMPLATE: &str = "usage: {usage}\n\n{about-with-newline}\n{all-args}{after-help}";
@@ -191,6 +194,7 @@ fn run(cli: Cli, program: &'static str) -> Result<u8, Failure> {
         Command::Demo(args) => demo::run(&args, names_database, &mut output),
         Command::DemoKeeper(args) => demo::keep(&args),
         Command::DemoSession(args) => demo::play_session(&args),
+        Command::SandboxedExec(args) => sandboxed_exec::run(args),
     }
 }
 

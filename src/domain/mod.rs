@@ -34,6 +34,7 @@ pub mod seconds;
 pub mod session_fact;
 pub mod shell;
 pub mod signal;
+pub mod slash;
 pub mod startup;
 pub mod suggestion;
 pub mod supervision;

@@ -179,7 +179,15 @@ pub fn insert(
     Ok(conn.last_insert_rowid())
 }
 
-fn refuse_foreign_cycle(conn: &Connection, task: &tasks::Task, cycle_id: i64) -> Result<(), StoreError> {
+/// Refuses a cycle that is not one of the task.
+///
+/// # Errors
+/// `NotFound` or `Refused`.
+pub(super) fn refuse_foreign_cycle(
+    conn: &Connection,
+    task: &tasks::Task,
+    cycle_id: i64,
+) -> Result<(), StoreError> {
     let owner: Option<String> = conn
         .prepare_cached("SELECT task_id FROM manager_cycles WHERE id = ?1")?
         .query_row([cycle_id], |row| row.get(0))

@@ -24,6 +24,23 @@ pub struct ActionCheck {
     pub reasons: Vec<Denial>,
 }
 
+impl ActionCheck {
+    /// What would make it allowed, a command for each reason against it.
+    pub fn hints(&self, task: &str) -> Vec<String> {
+        let permissions = Asked::named(&self.action).map(Asked::permissions).unwrap_or_default();
+        let permits: Vec<String> = permissions.iter().map(|name| format!("--permit {name}")).collect();
+        let hint = |reason: &Denial| match reason {
+            Denial::MissingWorkerHandoff => {
+                format!("say where the work stands: `conveyor handoff {task} --summary TEXT`")
+            }
+            Denial::MissingManagerConfig | Denial::PermissionNotEnabled => {
+                format!("grant it: `conveyor manager-config {task} {}`", permits.join(" "))
+            }
+        };
+        self.reasons.iter().map(hint).collect()
+    }
+}
+
 /// Checks an action and records that in the audit log and in telemetry.
 ///
 /// A category is allowed when any of its actions is.
@@ -62,6 +79,16 @@ impl Asked {
             (Some(category), _) => Ok(Self::Category(category)),
             (None, Some(permissions)) => Ok(Self::Permissions(permissions)),
             (None, None) => Err(permissions::unknown(name)),
+        }
+    }
+
+    /// What would have to be granted.
+    fn permissions(self) -> Vec<Permission> {
+        match self {
+            Self::Category(wanted) => {
+                Permission::all().filter(|known| known.category() == wanted).take(1).collect()
+            }
+            Self::Permissions(permissions) => permissions,
         }
     }
 

@@ -13,6 +13,7 @@ pub mod chains;
 pub mod closing;
 pub mod codex_events;
 pub mod commands;
+pub mod compaction;
 pub mod conditions;
 pub mod continuations;
 pub mod criteria;

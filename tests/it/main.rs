@@ -7,6 +7,7 @@
 
 mod agreements;
 mod codex;
+mod contract;
 mod control;
 mod crash;
 mod database;

@@ -1,4 +1,4 @@
-//! Continuations: propose what comes next, review the proposals, list them.
+//! Continuations: propose what comes next, review the proposals or have them reviewed, list them.
 
 use clap::{ArgGroup, Args};
 use schemars::JsonSchema;
@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::summary::TaskSummary;
-use super::{Call, values};
+use super::{Call, Place, values};
+use crate::actors::reviewer::{self, Reviewer};
 use crate::actors::{Caller, Hub};
 use crate::domain::continuation::{Reader, Review};
-use crate::domain::{Failure, Role};
+use crate::domain::{Failure, Role, Seconds};
 use crate::store::continuations::{
-    Continuation, ContinuationReview, ListContinuations, ListedContinuation, RecordReview, RecordedReview,
-    SubmitContinuation,
+    Continuation, ContinuationReview, GetReviewSubject, ListContinuations, ListedContinuation, RecordReview,
+    RecordedReview, SubmitContinuation,
 };
 
 /// Record what worker and manager propose to do next, and a reviewer's verdict on it
@@ -98,14 +99,105 @@ impl Call for ContinuationArgs {
             return Ok(ContinuationReply::Listed { continuations, reviews, task: list.task.into() });
         }
         let payload = self.payload_json.ok_or_else(|| {
-            Failure::usage("there is nothing to hand in")
+            Failure::usage(format!("there is nothing to hand in for task {task}"))
                 .hint("pipe a JSON object in with --from-stdin, or give it with --payload-json")
         })?;
         if let Some(proposer) = self.submit {
             let submit = SubmitContinuation { task, proposer, payload, correlation_id };
             return Ok(ContinuationReply::Submitted(hub.store.write(submit).await?));
         }
-        let record = RecordReview { task, correlation_id, review: Review::read(payload)? };
+        let review = Review::read(payload).map_err(|refusal| {
+            refusal.hint(format!("hand in a whole one: `conveyor continuation {task} --review --from-stdin`"))
+        })?;
+        let record = RecordReview { task, correlation_id, review };
         Ok(ContinuationReply::Reviewed(Box::new(hub.store.write(record).await?)))
+    }
+}
+
+/// Have a command review what worker and manager propose to do next, and record its verdict
+///
+/// It reads what it may know as JSON from its standard input and answers with JSON: agreement, verdict,
+/// rationale and, where something is to be done differently, addendum. It runs in a directory of its
+/// own, with little environment, in a sandbox that keeps it from the rollouts of bound sessions, the
+/// database and the state root. A failure, a timeout or another answer is recorded as the verdict stop.
+#[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
+pub struct ContinuationReviewerArgs {
+    /// The task, by name or id
+    pub task: String,
+    /// Which completion the proposals are about
+    #[arg(long, value_name = "ID")]
+    pub correlation_id: String,
+    /// The session that the command speaks for
+    #[arg(long, value_name = "ID")]
+    pub reviewer_session_id: String,
+    /// The session of the manager, which cannot review its own proposal
+    #[arg(long, value_name = "ID")]
+    pub manager_session_id: String,
+    /// Seconds the command may take
+    #[arg(long, value_name = "SECONDS", default_value_t = Self::TIMEOUT)]
+    #[serde(default = "ContinuationReviewerArgs::default_timeout")]
+    pub timeout: Seconds,
+    /// Only show what the command would be told
+    #[arg(long)]
+    #[serde(default)]
+    pub dry_run: bool,
+    /// The command and its arguments, to the end of the line
+    #[arg(long, value_name = "COMMAND", num_args = 1.., allow_hyphen_values = true, required = true)]
+    pub reviewer_command: Vec<String>,
+}
+
+impl ContinuationReviewerArgs {
+    const TIMEOUT: Seconds = Seconds::whole(120);
+
+    fn default_timeout() -> Seconds {
+        Self::TIMEOUT
+    }
+}
+
+/// A verdict, or what would be asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ContinuationReviewerReply {
+    /// What the command would be told.
+    Planned {
+        /// All of it.
+        context: Value,
+        /// The command.
+        reviewer_command: Vec<String>,
+    },
+    /// The verdict that was recorded.
+    Reviewed(Box<RecordedReview>),
+}
+
+impl Call for ContinuationReviewerArgs {
+    type Reply = ContinuationReviewerReply;
+    /// The command is the caller's.
+    const PLACE: Place = Place::Caller;
+
+    async fn serve(self, hub: &Hub, caller: &Caller) -> Result<ContinuationReviewerReply, Failure> {
+        if self.reviewer_session_id == self.manager_session_id {
+            return Err(Failure::usage(format!(
+                "nothing of task {} was reviewed: the manager cannot review its own proposal",
+                self.task
+            ))
+            .hint("name another session with --reviewer-session-id"));
+        }
+        let (task, correlation_id) = (self.task, self.correlation_id);
+        let get = GetReviewSubject { task: task.clone(), correlation_id: correlation_id.clone() };
+        let subject = hub.store.read(get).await?;
+        let context = reviewer::context(&subject, caller).await?;
+        if self.dry_run {
+            let reviewer_command = self.reviewer_command;
+            return Ok(ContinuationReviewerReply::Planned { context, reviewer_command });
+        }
+        let reviewer = Reviewer {
+            argv: self.reviewer_command,
+            reviewer_session_id: self.reviewer_session_id,
+            manager_session_id: self.manager_session_id,
+            limit: self.timeout.duration(),
+        };
+        let review = reviewer.review(&context, &subject, &hub.paths, caller).await;
+        let record = RecordReview { task, correlation_id: Some(correlation_id), review };
+        Ok(ContinuationReviewerReply::Reviewed(Box::new(hub.store.write(record).await?)))
     }
 }

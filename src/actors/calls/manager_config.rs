@@ -184,6 +184,9 @@ pub struct PermissionReply {
     /// The granted actions of that category.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted: Option<Vec<String>>,
+    /// The commands that would make it allowed; none when it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<String>,
     /// Whether a handoff was asked for.
     pub require_handoff: bool,
     /// Everything the contract grants.
@@ -203,6 +206,7 @@ impl Call for ManagerPermissionArgs {
             granted: listed
                 .map(|category| checked.granted.actions(category).into_iter().map(str::to_owned).collect()),
             category: listed.map(str::to_owned),
+            hints: checked.check.hints(&checked.task.name),
             check: checked.check,
             configured: checked.configured,
             require_handoff,

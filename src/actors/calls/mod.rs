@@ -10,6 +10,7 @@ pub mod bindings;
 pub mod classify;
 pub mod closing;
 pub mod commands;
+pub mod compaction;
 pub mod continuation;
 pub mod contract;
 pub mod criteria;
@@ -133,7 +134,10 @@ macro_rules! for_each_call {
             EnqueueContinueIteration(commands::EnqueueContinueIterationArgs),
             EnqueueNotifyManager(commands::EnqueueNotifyManagerArgs),
             EnqueueNudgeWorker(commands::EnqueueNudgeWorkerArgs),
+            CompactWorker(compaction::CompactWorkerArgs),
+            RequestWorkerCompact(compaction::RequestWorkerCompactArgs),
             Continuation(continuation::ContinuationArgs),
+            ContinuationReviewer(continuation::ContinuationReviewerArgs),
             Handoff(contract::HandoffArgs),
             ManagerAck(contract::ManagerAckArgs),
             RecordDecision(contract::RecordDecisionArgs),

@@ -7,14 +7,9 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
 
-use crate::codex::process::output_within;
+use crate::actors::git::{command, run};
 use crate::store::evidence::TreeState;
-
-/// How long git may take. A large tree that was never looked at has to be read once.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Looks at the work tree around `directory`, without `except` and what stands below it. `None` when there
 /// is none, or git cannot read it.
@@ -88,24 +83,6 @@ impl Git {
         });
         std::iter::once(".".into()).chain(excluded).collect()
     }
-}
-
-/// Git in this directory, whichever repository the caller may be working for.
-fn command(directory: &Path) -> Command {
-    let mut command = Command::new("git");
-    for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
-        command.env_remove(variable);
-    }
-    command.args(["-c", "core.fsmonitor=false", "-c", "advice.addEmbeddedRepo=false"]);
-    command.env("GIT_OPTIONAL_LOCKS", "0").current_dir(directory);
-    command
-}
-
-/// What git says when it succeeds.
-fn run(command: &mut Command) -> Option<String> {
-    let output = output_within(std::mem::replace(command, Command::new("git")), PATIENCE).ok()?;
-    let said = String::from_utf8(output.stdout).ok()?;
-    output.status.success().then(|| said.trim_end().to_owned())
 }
 
 #[cfg(test)]

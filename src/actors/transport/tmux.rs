@@ -103,8 +103,23 @@ impl TmuxTransport {
         false
     }
 
-    async fn type_in(&self, letter: &Letter) -> Sending {
-        let text = letter.origin.before(&letter.text);
+    /// Types a command of Codex itself, which it takes only as the whole line and between two turns.
+    pub async fn send_command(&self, line: &str) -> Sending {
+        if let Err(not_ready) = self.make_ready().await {
+            return Sending::NotSent(not_ready.error);
+        }
+        match self.look().await {
+            Ok((_, PaneClass::Idle | PaneClass::IdleError)) => self.type_in(line.to_owned(), line).await,
+            Ok((_, class)) => Sending::NotSent(format!(
+                "tmux session {} shows no Codex between two turns ({class})",
+                self.session
+            )),
+            Err(error) => Sending::NotSent(error.to_string()),
+        }
+    }
+
+    /// Types a text that begins with `header`, and submits it.
+    async fn type_in(&self, text: String, header: &str) -> Sending {
         let loaded = match self.terminal.load(self.target.clone(), text).await {
             Ok(loaded) => loaded,
             Err(error) => return Sending::NotSent(error.to_string()),
@@ -118,12 +133,11 @@ impl TmuxTransport {
             };
         }
         Point::PushTyped.reach();
-        self.submit(&pane, letter).await
+        self.submit(&pane, header).await
     }
 
     /// Presses Enter until the text has left the composer.
-    async fn submit(&self, pane: &Target, letter: &Letter) -> Sending {
-        let header = letter.origin.to_string();
+    async fn submit(&self, pane: &Target, header: &str) -> Sending {
         for _ in 0..MAX_ENTERS {
             tokio::time::sleep(SETTLE).await;
             match self.look().await {
@@ -144,7 +158,7 @@ impl TmuxTransport {
                     pane_class: None,
                 };
             }
-            if self.has_left_the_composer(&header).await {
+            if self.has_left_the_composer(header).await {
                 return Sending::Sent(json!({"pane": pane.to_string()}));
             }
         }
@@ -190,6 +204,7 @@ impl Transport for TmuxTransport {
     }
 
     fn send<'a>(&'a self, letter: &'a Letter) -> LocalBoxFuture<'a, Sending> {
-        self.type_in(letter).boxed_local()
+        async { self.type_in(letter.origin.before(&letter.text), &letter.origin.to_string()).await }
+            .boxed_local()
     }
 }

@@ -238,6 +238,12 @@ impl AppServer {
         Ok(())
     }
 
+    /// Has a thread's conversation summed up, as a turn of its own.
+    pub async fn thread_compact_start(&self, thread_id: &str) -> Result<(), RpcError> {
+        self.call("thread/compact/start", json!({ "threadId": thread_id })).await?;
+        Ok(())
+    }
+
     /// Answers an approval request of a command or a file change.
     pub async fn answer_approval(&self, id: &RequestId, answer: Approval) -> Result<(), RpcError> {
         self.respond(id, json!({ "decision": answer })).await

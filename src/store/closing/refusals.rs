@@ -35,7 +35,13 @@ pub(super) fn missing_acks(task: &str, audit: &AckAudit) -> Failure {
 pub(super) fn incomplete_epilogue(task: &str, audit: &EpilogueAudit) -> Failure {
     let steps = &audit.status.missing_or_incomplete;
     let refusal = not_finished(task, &format!("epilogue steps have not succeeded: {}", steps.join(", ")));
-    let hint = |step: &String| format!("carry it out: `conveyor epilogue {task} --step {step}`");
+    let hint = |step: &String| match step.as_str() {
+        "record-handoff" => format!(
+            "say where the work stands, `conveyor handoff {task} --summary TEXT`, then carry the step out: \
+             `conveyor epilogue {task} --step {step}`"
+        ),
+        _ => format!("carry it out: `conveyor epilogue {task} --step {step}`"),
+    };
     steps.iter().map(hint).fold(refusal, Failure::hint)
 }
 

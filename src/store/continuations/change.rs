@@ -43,10 +43,17 @@ impl Change for SubmitContinuation {
                 given
             }
             (Role::Manager, _) => {
-                return Err(Failure::refused(
-                    "the manager's proposal was not recorded: it must name a correlation id under which the worker proposed before",
-                )
-                .hint(format!("see them: `conveyor continuation {} --list`", task.name))
+                return Err(Failure::refused(format!(
+                    "the manager's proposal for task {} was not recorded: it must name a correlation id under which \
+                     the worker proposed before",
+                    task.name
+                ))
+                .hint(format!("see which there are: `conveyor continuation {} --list`", task.name))
+                .hint(format!(
+                    "the worker hands in its own first: `conveyor continuation {} --submit worker --from-stdin \
+                     --correlation-id ID`",
+                    task.name
+                ))
                 .into());
             }
         };
@@ -120,17 +127,7 @@ impl Change for RecordReview {
             .into());
         };
         refuse_without_permission(tx, &task)?;
-        let pair = (
-            latest(tx, &task.id, Role::Worker, Some(&correlation_id))?,
-            latest(tx, &task.id, Role::Manager, Some(&correlation_id))?,
-        );
-        let (Some(worker), Some(manager)) = pair else {
-            return Err(Failure::refused(format!(
-                "the review was not recorded: for {correlation_id} there are not both proposals"
-            ))
-            .hint(format!("see them: `conveyor continuation {} --list`", task.name))
-            .into());
-        };
+        let (worker, manager) = both_proposals(tx, &task, &correlation_id)?;
         let mode = manager_config::find(tx, &task.id)?
             .map_or(NudgeOnCompletion::AskOperator, |config| config.nudge_on_completion);
         let recorded = insert(tx, &self.review, (&worker, &manager), mode)?;
@@ -139,7 +136,37 @@ impl Change for RecordReview {
     }
 }
 
-fn refuse_without_permission(conn: &Connection, task: &Task) -> Result<(), StoreError> {
+/// The proposals of the worker and the manager about one completion.
+///
+/// # Errors
+/// `Refused` when one is missing.
+pub(super) fn both_proposals(
+    conn: &Connection,
+    task: &Task,
+    correlation_id: &str,
+) -> Result<(Continuation, Continuation), StoreError> {
+    let of = |role| latest(conn, &task.id, role, Some(correlation_id));
+    let missing = match (of(Role::Worker)?, of(Role::Manager)?) {
+        (Some(worker), Some(manager)) => return Ok((worker, manager)),
+        (None, _) => Role::Worker,
+        (_, None) => Role::Manager,
+    };
+    Err(Failure::refused(format!(
+        "nothing of task {} was reviewed: there is no proposal of the {missing} for {correlation_id}",
+        task.name
+    ))
+    .hint(format!(
+        "hand it in: `conveyor continuation {} --submit {missing} --from-stdin --correlation-id {correlation_id}`",
+        task.name
+    ))
+    .into())
+}
+
+/// Refuses a task whose contract does not allow reviews.
+///
+/// # Errors
+/// `Refused`.
+pub(super) fn refuse_without_permission(conn: &Connection, task: &Task) -> Result<(), StoreError> {
     if manager_config::permission_check(conn, &task.id, REVIEW_PERMISSION)?.allowed {
         return Ok(());
     }
@@ -147,7 +174,7 @@ fn refuse_without_permission(conn: &Connection, task: &Task) -> Result<(), Store
         "the review was not recorded: {REVIEW_PERMISSION} is not granted for task {}",
         task.name
     ))
-    .hint(format!("conveyor manager-config {} --permit {REVIEW_PERMISSION}", task.name))
+    .hint(format!("grant it: `conveyor manager-config {} --permit {REVIEW_PERMISSION}`", task.name))
     .into())
 }
 

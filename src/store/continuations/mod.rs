@@ -1,6 +1,7 @@
 //! Continuations: what the worker and the manager propose to do next, and what a reviewer thinks of it.
 
 mod change;
+mod subject;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use change::{RecordReview, RecordedReview, SubmitContinuation};
+pub use subject::{GetReviewSubject, ReviewSubject};
 
 use super::tasks::{self, Task};
 use super::{Query, StoreError, row};
@@ -188,9 +190,12 @@ impl Query for ListContinuations {
         if let (Reader::Manager, Some(asked)) = (self.reader, self.correlation_id.as_deref())
             && !has_own(asked)
         {
-            return Err(Failure::refused(format!("the manager has not proposed anything for {asked} yet"))
-                .hint(format!(
-                    "conveyor continuation {} --submit manager --from-stdin --correlation-id {asked}",
+            return Err(Failure::refused(format!(
+                "the proposals of task {} for {asked} are not shown to its manager before its own is in",
+                task.name
+            ))
+            .hint(format!(
+                    "hand it in: `conveyor continuation {} --submit manager --from-stdin --correlation-id {asked}`",
                     task.name
                 ))
                 .into());

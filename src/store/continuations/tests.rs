@@ -87,7 +87,7 @@ fn a_review_needs_a_permission_and_both_proposals() {
     db.write(submit(Role::Worker, Some("c1"))).unwrap();
     assert!(db.refusal(review(Some("c1"), "match")).message.contains("context.spawn_reviewer"));
     permit(&mut db);
-    assert!(db.refusal(review(Some("c1"), "match")).message.contains("both proposals"));
+    assert!(db.refusal(review(Some("c1"), "match")).message.contains("no proposal of the manager for c1"));
     db.write(submit(Role::Manager, Some("c1"))).unwrap();
     assert_eq!(db.refusal(review(None, "match")).kind, FailureKind::Usage);
     assert_eq!(db.refusal(review(Some("zz"), "match")).kind, FailureKind::Refused);

@@ -155,20 +155,24 @@ impl ManagerContext {
             ack.binding_id.as_ref() == Some(&bound.binding.id)
                 && ack.manager_config_revision == Some(config.revision)
         };
+        let task = &bound.task.name;
+        let mut wrongs = Vec::new();
+        let mut hints = Vec::new();
         for (role, ack) in [(Role::Worker, &self.worker_ack), (Role::Manager, &self.manager_ack)] {
             let what_is_wrong = match ack {
                 None => "has not acknowledged the contract",
                 Some(ack) if !current(ack) => "has acknowledged another revision or binding",
                 Some(_) => continue,
             };
-            let task = &bound.task.name;
-            return Err(Failure::refused(format!("the {role} of task {task} {what_is_wrong}")).hint(
-                format!(
-                    "`conveyor {role}-ack {task} --from-stdin` acknowledges revision {}",
-                    config.revision
-                ),
+            wrongs.push(format!("the {role} of task {task} {what_is_wrong}"));
+            hints.push(format!(
+                "`conveyor {role}-ack {task} --from-stdin` acknowledges revision {}",
+                config.revision
             ));
         }
-        Ok(())
+        if wrongs.is_empty() {
+            return Ok(());
+        }
+        Err(hints.into_iter().fold(Failure::refused(wrongs.join(", and ")), Failure::hint))
     }
 }

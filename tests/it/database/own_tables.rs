@@ -240,3 +240,31 @@ fn a_heartbeat_has_a_process() {
     beats.refuses(&[("pid", "0")]);
     beats.refuses(&[("iteration", "-1")]);
 }
+
+#[test]
+fn evidence_passes_with_exit_code_zero_and_is_about_one_thing() {
+    let evidence = Table::new(
+        "executed_evidence",
+        &[
+            ("task_id", "'task-1'"),
+            ("argv_json", "'[\"true\"]'"),
+            ("directory", "'/'"),
+            ("time_limit_seconds", "60"),
+            ("state", "'running'"),
+            ("started_at", "'t'"),
+        ],
+    );
+    let ended = [("state", "'passed'"), ("ended_at", "'t'"), ("exit_code", "0")];
+    evidence.accepts(&[]);
+    evidence.accepts(&ended);
+    evidence.accepts(&[("worktree", "'/w'"), ("git_dirty", "1"), ("tree_before", "'a'")]);
+    evidence.refuses(&[("ended_at", "'t'")]);
+    evidence.refuses(&[("state", "'passed'"), ("ended_at", "'t'")]);
+    evidence.refuses(&[("state", "'passed'"), ("ended_at", "'t'"), ("exit_code", "1")]);
+    evidence.refuses(&[("state", "'done'"), ("ended_at", "'t'")]);
+    evidence.refuses(&[("argv_json", "'{bad'")]);
+    evidence.refuses(&[("iteration", "1")]);
+    evidence.refuses(&[("output_path", "'/x'")]);
+    evidence.refuses(&[("worktree", "'/w'")]);
+    evidence.refuses(&[("time_limit_seconds", "0")]);
+}

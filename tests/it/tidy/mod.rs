@@ -12,10 +12,13 @@ use source::Source;
 use std::fmt;
 
 /// Files outside `src/tmux` and `src/codex` that may start a process.
-const SPAWNING: [&str; 6] = [
+const SPAWNING: [&str; 9] = [
     "src/actors/evidence/mod.rs",
-    "src/actors/evidence/tree.rs",
+    "src/actors/git.rs",
     "src/actors/job.rs",
+    "src/actors/reviewer/surroundings.rs",
+    "src/actors/sandbox/landlock.rs",
+    "src/actors/sandbox/mod.rs",
     "src/actors/tools.rs",
     "src/cli/demo/program.rs",
     "src/cli/run.rs",
