@@ -10,6 +10,7 @@ pub mod dispatcher;
 pub mod doubt;
 pub mod ending;
 pub mod evidence;
+pub mod export;
 pub mod file_watch;
 pub mod gateway;
 mod git;

@@ -18,6 +18,7 @@ impl Show for calls::contract::RecordDecisionArgs {}
 impl Show for calls::criteria::CriteriaArgs {}
 impl Show for calls::cycle::CycleArgs {}
 impl Show for calls::discover::DiscoverArgs {}
+impl Show for calls::export::ExportTaskArgs {}
 impl Show for calls::ingest::IngestArgs {}
 impl Show for calls::plain::StartArgs {}
 impl Show for calls::loop_evidence::LoopEvidenceAddArgs {}

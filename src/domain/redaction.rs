@@ -37,6 +37,11 @@ pub fn redact_wait(value: Value) -> Value {
     walk(value, &|key, _| key.is_some_and(|key| WAIT_TEXT_KEYS.contains(&key)))
 }
 
+/// As [`redact`], for what a cycle saw: what its worker said last is a text too.
+pub fn redact_cycle(value: Value) -> Value {
+    walk(value, &|key, _| key.is_some_and(|key| TEXT_KEYS.contains(&key) || key == "last_agent_message"))
+}
+
 fn walk(value: Value, hides: &dyn Fn(Option<&str>, &str) -> bool) -> Value {
     match value {
         Value::Object(members) => {

@@ -8,6 +8,7 @@ mod answer_size;
 pub mod audit;
 pub mod audit_chain;
 pub mod bindings;
+pub mod bundle;
 pub mod captures;
 pub mod chains;
 pub mod closing;

@@ -13,6 +13,7 @@ mod crash;
 mod database;
 mod demo;
 mod evidence;
+mod export;
 mod fuzz;
 mod harness;
 mod launch;

@@ -22,6 +22,7 @@ pub mod dispatch;
 pub mod disposable;
 pub mod epilogue;
 pub mod evidence;
+pub mod export;
 pub mod inbox;
 pub mod ingest;
 pub mod loop_evidence;
@@ -155,6 +156,7 @@ macro_rules! for_each_call {
             Evidence(evidence::EvidenceArgs),
             EvidenceRun(evidence::EvidenceRunArgs),
             EvidenceShow(evidence::EvidenceShowArgs),
+            ExportTask(export::ExportTaskArgs),
             InboxAck(inbox::InboxAckArgs),
             ManagerInbox(inbox::ManagerInboxArgs),
             SessionInbox(inbox::SessionInboxArgs),

@@ -31,6 +31,18 @@ pub struct Thresholds {
     pub worker_staleness_seconds: f64,
 }
 
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            max_open_criteria: 0,
+            max_storage_bytes: None,
+            max_unfinished_commands: 0,
+            stale_cycle_seconds: 3600.0,
+            worker_staleness_seconds: 3600.0,
+        }
+    }
+}
+
 /// Whether limits are kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checks {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Asked;
 use super::task::{self, TaskView};
-use crate::domain::redaction::{redact, redact_rollout};
+use crate::domain::redaction::redact_cycle;
 use crate::domain::time::iso;
 use crate::store::triage::{CycleKind, CycleLine, SessionLine, newest_cycles, working};
 use crate::store::{Query, StoreError, bindings, cycles};
@@ -78,11 +78,7 @@ impl Query for ReadSnapshot {
 }
 
 fn status(conn: &Connection, cycle_id: i64) -> Result<Option<Value>, StoreError> {
-    let Some(mut status) = cycles::status(conn, cycle_id)? else { return Ok(None) };
-    if let Some(receipt) = status.pointer_mut("/manager_context/worker_receipt") {
-        *receipt = redact_rollout(receipt.take());
-    }
-    Ok(Some(redact(status)))
+    Ok(cycles::status(conn, cycle_id)?.map(redact_cycle))
 }
 
 fn pair(conn: &Connection, asked: &Asked, task_id: &str) -> Result<Option<Pair>, StoreError> {

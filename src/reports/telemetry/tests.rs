@@ -15,13 +15,7 @@ fn asked(task: Option<&str>) -> Asked {
         window: None,
         active_only: false,
         limit: 10,
-        thresholds: Thresholds {
-            max_open_criteria: 0,
-            max_storage_bytes: None,
-            max_unfinished_commands: 0,
-            stale_cycle_seconds: 3600.0,
-            worker_staleness_seconds: 3600.0,
-        },
+        thresholds: Thresholds::default(),
         dead: Vec::new(),
         now: Timestamp::now(),
     }
