@@ -10,9 +10,9 @@ use serde_json::Value;
 
 pub use counts::{Counts, ReadCounts, Tally, counts, read as read_counts};
 pub use find::{Find, find, search};
-pub use lines::{TelemetryLine, newest_lines};
+pub use lines::{LineKind, TelemetryLine, newest_lines};
 
-use super::scope::{Filter, Scope};
+use super::scope::{ACTIVE, Filter, Scope};
 use super::{StoreError, row};
 pub use crate::domain::telemetry::{Actor, Severity};
 use crate::domain::{ids::new_id, time::now_iso};
@@ -124,7 +124,10 @@ const COLUMNS: &str =
 
 /// The events of a scope. An event of a run need not name its task.
 fn filter(scope: &Scope, at: Option<&str>) -> Filter {
-    let mut filter = Scope { run_id: None, ..scope.clone() }.filter("task_id", at);
+    let mut filter = Scope { run_id: None, active_only: false, ..scope.clone() }.filter("task_id", at);
+    if scope.active_only {
+        filter.also(&format!("task_id IN (SELECT id FROM tasks WHERE {ACTIVE})"));
+    }
     if let Some(run_id) = &scope.run_id {
         filter.add("run_id = ?", run_id.clone());
     }

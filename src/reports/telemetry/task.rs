@@ -15,7 +15,7 @@ use crate::store::page::Page;
 use crate::store::scope::Scope;
 use crate::store::sessions::Session;
 use crate::store::tasks::Task;
-use crate::store::telemetry::{self, Counts, Severity, TelemetryLine};
+use crate::store::telemetry::{self, Counts, LineKind, Severity, TelemetryLine};
 use crate::store::triage::{
     self, CommandLine, CriterionLine, CycleKind, CycleLine, Ingest, Retained, Undelivered,
 };
@@ -192,7 +192,7 @@ pub(super) fn read(conn: &Connection, asked: &Asked) -> Result<TaskView, StoreEr
         storage: triage::retained(conn, Some(&task.id))?,
         undelivered: triage::undelivered(conn, &scope, limit)?,
         telemetry: TaskTelemetry {
-            recent: telemetry::newest_lines(conn, &scope, "TRUE", limit)?,
+            recent: telemetry::newest_lines(conn, &scope, LineKind::Any, limit)?,
             summary: telemetry::read_counts(conn, scope)?,
         },
         task: CheckedTask::read(conn, task)?,

@@ -55,6 +55,9 @@ const RAW: &str = "SELECT actor, event_type, severity, COUNT(*),
 const DAYS: &str = "SELECT actor, event_type, severity, SUM(events), SUM(new_events), SUM(skipped_lines)
     FROM telemetry_days";
 
+const TOTALS: &str = "SELECT actor, event_type, severity, SUM(events), SUM(new_events), SUM(skipped_lines)
+    FROM telemetry_totals";
+
 const KINDS: &str = "GROUP BY actor, event_type, severity";
 
 /// Counts the events in a scope, a tally for each kind.
@@ -64,7 +67,7 @@ const KINDS: &str = "GROUP BY actor, event_type, severity";
 pub fn counts(conn: &Connection, scope: &Scope) -> Result<Vec<Tally>, StoreError> {
     let tallies = match scope.since {
         _ if scope.run_id.is_some() => tally(conn, RAW, &filter(scope, Some("timestamp")))?,
-        None => tally(conn, DAYS, &filter(scope, None))?,
+        None => tally(conn, days(scope), &filter(scope, None))?,
         Some(since) => since_within_a_day(conn, scope, &iso(since))?,
     };
     Ok(sum(tallies))
@@ -79,8 +82,13 @@ fn since_within_a_day(conn: &Connection, scope: &Scope, since: &str) -> Result<V
     let mut tallies = tally(conn, RAW, &of_first_day)?;
     let mut of_days = filter(scope, None);
     of_days.add("day > ?", first_day.to_owned());
-    tallies.extend(tally(conn, DAYS, &of_days)?);
+    tallies.extend(tally(conn, days(scope), &of_days)?);
     Ok(tallies)
+}
+
+/// Where whole days are counted: by task, or of all tasks together.
+fn days(scope: &Scope) -> &'static str {
+    if scope.task_id.is_none() && !scope.active_only { TOTALS } else { DAYS }
 }
 
 fn tally(conn: &Connection, select: &str, filter: &Filter) -> Result<Vec<Tally>, StoreError> {
@@ -256,6 +264,10 @@ mod tests {
         check(Scope { since: since("2026-01-02T12:00:00Z"), ..all() }, 2, 5);
         check(Scope { since: since("2026-01-04T00:00:00Z"), ..all() }, 0, 0);
         check(Scope { task_id: Some(one.clone()), ..all() }, 2, 10);
+        check(Scope { active_only: true, ..all() }, 4, 15);
+        db.conn.execute("UPDATE tasks SET state = 'done' WHERE id = ?1", [&two]).unwrap();
+        check(Scope { active_only: true, ..all() }, 2, 10);
+        check(Scope { active_only: true, since: since("2026-01-01T12:00:00Z"), ..all() }, 1, 5);
         check(Scope { task_id: Some(two), since: since("2026-01-03T00:00:00Z"), ..all() }, 1, 5);
         check(Scope { run_id: Some("run-1".into()), ..all() }, 1, 5);
         check(Scope { run_id: Some("run-1".into()), task_id: Some(one), ..all() }, 1, 5);

@@ -43,19 +43,48 @@ impl TelemetryLine {
     }
 }
 
-/// The newest events of a scope that fit a condition on `telemetry_events e`, newest first.
+/// Which events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineKind {
+    /// All.
+    Any,
+    /// Reads of rollouts that failed.
+    IngestErrors,
+    /// Reads of rollouts that skipped lines.
+    SkippedLines,
+}
+
+impl LineKind {
+    /// The table, by the index that has few others, and the condition.
+    fn source(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Any => ("telemetry_events", "TRUE"),
+            Self::IngestErrors => (
+                "telemetry_events INDEXED BY telemetry_events_severity",
+                "event_type IN ('codex_events_ingested', 'codex_events_tail_read') AND severity = 'error'",
+            ),
+            Self::SkippedLines => (
+                "telemetry_events INDEXED BY telemetry_events_skipped",
+                "event_type = 'codex_events_ingested' AND json_extract(attributes_json, '$.skipped_lines') > 0",
+            ),
+        }
+    }
+}
+
+/// The newest events of a scope, newest first.
 ///
 /// # Errors
 /// Whatever SQLite answers.
 pub fn newest_lines(
     conn: &Connection,
     scope: &Scope,
-    condition: &str,
+    kind: LineKind,
     limit: u32,
 ) -> Result<Vec<TelemetryLine>, StoreError> {
+    let (from, condition) = kind.source();
     let filter = filter(scope, Some("timestamp")).and(condition);
     let sql = format!(
-        "SELECT id, run_id, task_id, timestamp, actor, event_type, severity, summary FROM telemetry_events e
+        "SELECT id, run_id, task_id, timestamp, actor, event_type, severity, summary FROM {from}
          WHERE {} ORDER BY timestamp DESC, rowid DESC LIMIT {limit}",
         filter.sql()
     );

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{CycleKind, CycleLine, cycle_count, newest_cycles};
 use crate::store::StoreError;
 use crate::store::scope::Scope;
-use crate::store::telemetry::{Tally, TelemetryLine, newest_lines};
+use crate::store::telemetry::{LineKind, Tally, TelemetryLine, newest_lines};
 
 /// How reading the rollouts went.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,24 +33,15 @@ pub fn ingest(conn: &Connection, scope: &Scope, tallies: &[Tally], limit: u32) -
     let is_error =
         |tally: &&Tally| tally.severity == "error" && tally.event_type.starts_with("codex_events_");
     let told_errors: i64 = tallies.iter().filter(is_error).map(|tally| tally.events).sum();
-    let mut errors = Vec::new();
-    if told_errors > 0 {
-        let condition =
-            "e.event_type IN ('codex_events_ingested', 'codex_events_tail_read') AND e.severity = 'error'";
-        errors = newest_lines(conn, scope, condition, limit)?;
-    }
-    let skipped_lines = tallies.iter().map(|tally| tally.skipped_lines).sum();
-    let mut skipped = Vec::new();
-    if skipped_lines > 0 {
-        let condition = "e.event_type = 'codex_events_ingested' AND json_extract(e.attributes_json, '$.skipped_lines') > 0";
-        skipped = newest_lines(conn, scope, condition, limit)?;
-    }
+    let skipped_lines: i64 = tallies.iter().map(|tally| tally.skipped_lines).sum();
+    let newest =
+        |kind, count| if count > 0 { newest_lines(conn, scope, kind, limit) } else { Ok(Vec::new()) };
     Ok(Ingest {
         new_events: tallies.iter().map(|tally| tally.new_events).sum(),
         skipped_lines,
         error_count: told_errors + cycle_count(conn, scope, CycleKind::IngestFailed)?,
         cycle_errors: newest_cycles(conn, scope, CycleKind::IngestFailed, limit)?,
-        recent_errors: errors,
-        recent_skipped: skipped,
+        recent_errors: newest(LineKind::IngestErrors, told_errors)?,
+        recent_skipped: newest(LineKind::SkippedLines, skipped_lines)?,
     })
 }

@@ -212,3 +212,43 @@ fn who_works_is_listed_with_the_age_of_its_last_sign() {
     assert_eq!(sessions, [("one-m", Some(60.0)), ("one-w", None), ("two-m", None)]);
     assert_eq!((working.task_count, working.tasks[0].name.as_str()), (1, "one"));
 }
+
+#[test]
+fn reads_that_failed_or_skipped_lines_are_found_by_their_task() {
+    let (db, one, two) = database();
+    for (id, pair, event_type, severity, skipped) in [
+        ("a", &one, "codex_events_ingested", "info", 0),
+        ("b", &one, "codex_events_ingested", "info", 2),
+        ("c", &two, "codex_events_tail_read", "error", 0),
+        ("d", &two, "command_failed", "error", 9),
+    ] {
+        db.conn
+            .execute(
+                "INSERT INTO telemetry_events (id, task_id, timestamp, actor, event_type, severity, summary,
+                     correlation_json, attributes_json)
+                 VALUES (?1, ?2, '2026-01-03T00:00:00.000Z', 'workerctl', ?3, ?4, 's', '{}', ?5)",
+                (id, &pair.task.id, event_type, severity, format!(r#"{{"skipped_lines": {skipped}}}"#)),
+            )
+            .unwrap();
+    }
+    let check = |scope: &Scope, skipped: &[&str], errors: &[&str]| {
+        let tallies = crate::store::telemetry::counts(&db.conn, scope).unwrap();
+        let found = ingest(&db.conn, scope, &tallies, 9).unwrap();
+        let ids = |lines: &[crate::store::telemetry::TelemetryLine]| {
+            lines.iter().map(|line| line.id.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (ids(&found.recent_skipped), ids(&found.recent_errors)),
+            (
+                skipped.iter().map(ToString::to_string).collect(),
+                errors.iter().map(ToString::to_string).collect(),
+            )
+        );
+        assert_eq!((found.skipped_lines, found.error_count), (2 * skipped.len() as i64, errors.len() as i64));
+    };
+    check(&all(), &["b"], &["c"]);
+    check(&of(&one), &["b"], &[]);
+    check(&of(&two), &[], &["c"]);
+    check(&running(), &["b"], &[]);
+    check(&later(), &["b"], &["c"]);
+}
