@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
-use crate::support::model::{Action, call, run, say};
+use crate::support::model::{Action, call, hold, run, say};
 use crate::support::{Script, World, wait_for};
 
 /// Two Codex sessions, four turns and five deliveries, on a machine that may be busy.
@@ -64,7 +64,7 @@ impl Pair {
         let transport = &*transport.replace('_', "-");
         let script = Script::new()
             .on("^Task alpha", [say("The first slice is done.")])
-            .on("second slice", [say("The second slice is done.")])
+            .on("second slice", [hold("second"), say("The second slice is done.")])
             .once("^\\[conveyor worker_task_complete", hands.supervise())
             .on("^\\[conveyor worker_task_complete", [say("I have seen the second slice.")]);
         let world = World::with_codex(script);
@@ -115,6 +115,11 @@ impl Pair {
 /// Runs a pair until both slices are done and the manager has heard of both.
 fn check(hands: Hands, transport: &str) {
     let pair = Pair::start(hands, transport);
+    // A text that comes in a turn is steered into it; here each is to begin one.
+    wait_for("the end of the manager's turn", DEADLINE, || {
+        pair.rollout("m1").contains(r#""last_agent_message":"I have nudged the worker.""#).then_some(())
+    });
+    pair.world.model().release("second");
     pair.becomes(
         "the worker's turns",
         "SELECT f.outcome FROM turn_facts f JOIN sessions s ON s.id = f.session_id WHERE s.name = 'w1' ORDER BY f.id",
