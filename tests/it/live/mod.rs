@@ -3,6 +3,7 @@
 mod approvals;
 mod exits;
 mod follow;
+mod idle;
 mod real;
 mod wait;
 
