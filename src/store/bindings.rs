@@ -181,6 +181,7 @@ pub fn bind(conn: &Connection, new: &Bind) -> Result<BoundTask, StoreError> {
     refuse_bound(conn, "task", &task.name, "task_id", &task.id)?;
     refuse_bound(conn, "worker", &worker.name, "worker_session_id", &worker.id)?;
     refuse_bound(conn, "manager", &manager.name, "manager_session_id", &manager.id)?;
+    refuse_bound_thread(conn, &worker)?;
     let binding = Binding {
         id: new_id("binding"),
         task_id: task.id.clone(),
@@ -251,6 +252,26 @@ fn refuse_bound(conn: &Connection, what: &str, name: &str, column: &str, id: &st
     Err(Failure::refused(format!("{what} {name} is already bound{bound}"))
         .hint(format!("conveyor unbind --task {task}"))
         .into())
+}
+
+/// A thread that two bound workers are names of would be told of to only one of their managers.
+fn refuse_bound_thread(conn: &Connection, worker: &Session) -> Result<(), StoreError> {
+    let other: Option<(String, String)> = conn
+        .prepare_cached(
+            "SELECT s.name, t.name FROM sessions s
+             JOIN bindings b ON b.worker_session_id = s.id AND b.state IN ('active', 'ending')
+             JOIN tasks t ON t.id = b.task_id
+             WHERE s.codex_session_id = ?1 AND s.codex_session_path = ?2 AND s.id <> ?3 AND s.state = 'active' LIMIT 1",
+        )?
+        .query_row((&worker.codex_session_id, &worker.codex_session_path, &worker.id), |row| row.try_into())
+        .optional()?;
+    let Some((name, task)) = other else { return Ok(()) };
+    Err(Failure::refused(format!(
+        "worker {} is the same Codex session as {name}, which is bound to task {task}",
+        worker.name
+    ))
+    .hint(format!("conveyor unbind --task {task}"))
+    .into())
 }
 
 /// Ends the live binding of a task.
@@ -372,12 +393,18 @@ mod tests {
     #[test]
     fn a_worker_brings_what_nobody_was_told_of_its_thread_under_another_name() {
         use Role::{Manager, Worker};
-        let sessions =
-            [("old", Worker), ("new", Worker), ("other", Worker), ("m1", Manager), ("m2", Manager)];
-        let mut db = database(&["t1", "t2"], &sessions);
+        let sessions = [
+            ("old", Worker),
+            ("new", Worker),
+            ("other", Worker),
+            ("m1", Manager),
+            ("m2", Manager),
+            ("m3", Manager),
+        ];
+        let mut db = database(&["t1", "t2", "t3"], &sessions);
         db.conn
             .execute_batch(
-                "UPDATE sessions SET codex_session_id = 'thread' WHERE name IN ('old', 'new');
+                "UPDATE sessions SET codex_session_id = 'thread', codex_session_path = '/r' WHERE name IN ('old', 'new');
                  UPDATE sessions SET codex_session_id = 'elsewhere' WHERE name = 'other'",
             )
             .unwrap();
@@ -400,6 +427,8 @@ mod tests {
         assert_eq!(db.texts(owners), ["told old", "untold old"]);
         bind_names(&mut db, "t1", "new", "m1").unwrap();
         assert_eq!(db.texts(owners), ["told old", "untold new"]);
+        let refused = bind_names(&mut db, "t3", "old", "m3").unwrap_err();
+        assert_eq!(refused, "worker old is the same Codex session as new, which is bound to task t1");
         let old = sessions::get(&db.conn, "old").unwrap();
         assert_eq!(turn_facts::take_over(&db.conn, &old).unwrap(), 0, "it is a bound worker's");
     }
