@@ -3,32 +3,26 @@
 //! A real supervisor in a state root of its own tails a rollout that this program writes. The
 //! manager waits in its inbox, over one connection that is kept and as a fresh process each time.
 //! Beside it stand the machine's own limits, measured in the same run on the same disk.
-//!
-//! `cargo xtask bench latency [--samples N] [--json]`
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a console tool for developers")]
-
-mod support;
-
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
 use conveyor::actors::Request;
 use conveyor::actors::calls::inbox::{InboxOptions, ManagerInboxArgs};
 use conveyor::codex::rollout::RolloutWriter;
 use conveyor::domain::Seconds;
 use serde_json::{Value, json};
 
-use support::limits;
-use support::stats::{Distribution, Table};
-use support::supervisor::{Client, Supervisor};
+use crate::Options;
+use crate::support::limits;
+use crate::support::report::{Goal, Row};
+use crate::support::stats::Distribution;
+use crate::support::supervisor::{Client, StateRoot, Supervisor};
 
-const GOAL_MEDIAN: Duration = Duration::from_millis(5);
-const GOAL_P99: Duration = Duration::from_millis(25);
+const GOAL_MEDIAN_MS: f64 = 5.0;
+const GOAL_P99_MS: f64 = 25.0;
 
 /// The reader is waiting by then; and turns do not follow each other faster.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -39,55 +33,23 @@ const STARTING_PAUSE: Duration = Duration::from_millis(100);
 /// Longer than any delivery takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Time from a worker's last line to its manager
-#[derive(Debug, Parser)]
-struct Args {
-    /// Turns to measure with each kind of reader
-    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
-    samples: u32,
-    /// Print JSON instead of a table
-    #[arg(long)]
-    json: bool,
-    /// The directory of the state root, and so the disk [default: the temporary one]
-    #[arg(long)]
-    dir: Option<PathBuf>,
-    /// Given by cargo.
-    #[arg(long, hide = true)]
-    bench: bool,
-    /// Start, do nothing, end: what any process costs.
-    #[arg(long, hide = true)]
-    nothing: bool,
-}
-
-fn main() {
-    let args = Args::parse();
-    if args.nothing {
-        return;
-    }
-    let dir = args.dir.clone().unwrap_or_else(std::env::temp_dir);
-    let supervisor = Supervisor::start(&dir);
+pub(crate) fn measure(options: &Options) -> Vec<Row> {
+    let supervisor = Supervisor::start(StateRoot::new(&options.directory()));
+    let (root, samples) = (supervisor.root.path(), options.samples);
     let mut turns = Turns::new(&supervisor);
-    let kept = kept_connection(&supervisor, &mut turns, args.samples);
-    let fresh = fresh_process(&supervisor, &mut turns, args.samples);
-    let samples = args.samples;
-    let table = Table::new()
-        .row("completion to a reader that waits, kept connection", &kept)
-        .row("completion to a reader that waits, fresh process", &fresh)
-        .row("limit: one fsync of 4 KiB", &limits::fsync(supervisor.root(), samples))
-        .row("limit: one SQLite commit (WAL, FULL)", &limits::commit(supervisor.root(), samples))
-        .row("limit: file event round trip", &limits::file_event(supervisor.root(), samples))
-        .row("limit: start and end of an empty process", &limits::process("--nothing", samples));
-    let met = kept.median() <= GOAL_MEDIAN && kept.p99() <= GOAL_P99;
-    if args.json {
-        let goal = json!({"median_ms": 5, "p99_ms": 25, "met": met});
-        println!("{}", json!({"samples": samples, "rows": table.json(), "goal": goal}));
-    } else {
-        println!("{samples} turns each, in {}\n{table}", dir.display());
-        println!(
-            "goal with the kept connection: 5 ms median, 25 ms p99: {}",
-            if met { "met" } else { "missed" }
-        );
-    }
+    let kept = kept_connection(&supervisor, &mut turns, samples);
+    let fresh = fresh_process(&supervisor, &mut turns, samples);
+    let round_trip = limits::file_event(root, samples).median_ms();
+    let commit = limits::commit(root, samples).median_ms();
+    vec![
+        Row::new("completion to a reader that waits: median", kept.median_ms(), "ms")
+            .limit("an inotify round trip and three SQLite commits", round_trip + 3.0 * commit, "ms")
+            .goal(Goal::AtMost(GOAL_MEDIAN_MS)),
+        Row::new("completion to a reader that waits: p99", kept.p99_ms(), "ms")
+            .goal(Goal::AtMost(GOAL_P99_MS)),
+        Row::new("completion to a command that waits: median", fresh.median_ms(), "ms"),
+        Row::new("completion to a command that waits: p99", fresh.p99_ms(), "ms"),
+    ]
 }
 
 /// A bound worker whose turns this program writes.
@@ -156,7 +118,8 @@ fn take_next() -> Request {
 
 fn fresh_process(supervisor: &Supervisor, turns: &mut Turns, samples: u32) -> Distribution {
     let sample = |_| {
-        let mut reader = supervisor.command(&["manager-inbox", "t", "--consume-next", "--wait", "--json"]);
+        let mut reader =
+            supervisor.root.command(&["manager-inbox", "t", "--consume-next", "--wait", "--json"]);
         let reader = reader.stdout(Stdio::piped()).spawn().unwrap();
         turns.begin(STARTING_PAUSE);
         let begun = turns.complete();

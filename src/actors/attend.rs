@@ -25,6 +25,18 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// Between two attempts to reach an app-server that is gone.
 const RECONNECT_INTERVAL: Duration = Duration::from_secs(2);
 
+/// Whether there is anything beside its rollout that tells of a session.
+pub(super) fn can_be_attended(linked: &LinkedSession) -> bool {
+    let link = linked.link.as_ref();
+    link.is_some_and(|link| link.app_server_socket.is_some() || is_looked_into(link.recipe))
+        || linked.session.tmux_session.is_some()
+}
+
+/// Whether it is an embedded Codex, whose process shows the thread it is in.
+fn is_looked_into(recipe: Recipe) -> bool {
+    matches!(recipe, Recipe::Embedded | Recipe::OpenFiles)
+}
+
 /// Attends to one session until it is gone.
 pub(super) struct Attendant {
     pub(super) hands: Hands,
@@ -36,7 +48,7 @@ impl Attendant {
         let mut screen = ScreenWatch::new();
         loop {
             let wait = match self.linked().await {
-                Ok(linked) if !linked.session.is_active() => return,
+                Ok(linked) if !linked.session.is_active() || !can_be_attended(&linked) => return,
                 Ok(linked) => self.attend_once(&linked, &mut screen).await,
                 Err(failure) => {
                     tracing::debug!(%failure, session = self.session_id(), "failed to attend");
@@ -66,7 +78,7 @@ impl Attendant {
             self.tell(linked, self.listen(socket.as_ref()).await);
             return RECONNECT_INTERVAL;
         }
-        if matches!(link.map(|link| link.recipe), Some(Recipe::Embedded | Recipe::OpenFiles)) {
+        if link.is_some_and(|link| is_looked_into(link.recipe)) {
             self.tell(linked, self.look(linked).await);
         }
         if linked.session.tmux_session.is_some() {

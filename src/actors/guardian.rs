@@ -15,6 +15,7 @@ use actix::prelude::*;
 use tokio::sync::RwLock;
 use tokio::time::timeout;
 
+use super::blocking::blocking;
 use super::dispatcher::{Dispatcher, MakePass};
 use super::doubt::{self, Doubt};
 use super::ending::End;
@@ -98,8 +99,8 @@ impl Drop for Obituary {
 pub struct Follow {
     /// The active sessions of live bindings.
     bound: Vec<LinkedSession>,
-    /// Look at every rollout, whether or not its watch told of a change.
-    sweep: bool,
+    /// Those whose rollout is to be looked at, whether or not its watch told of a change.
+    unread: Vec<String>,
 }
 
 /// Stops every child; answers when nothing will write any more.
@@ -256,11 +257,29 @@ async fn follow_bound_sessions(store: Store, guardian: Recipient<Follow>) {
     loop {
         sessions.borrow_and_update();
         match store.read(BoundSessions).await {
-            Ok(bound) => drop(guardian.send(Follow { bound, sweep }).await),
+            Ok(bound) => {
+                let unread = if sweep { unread(&bound).await } else { Vec::new() };
+                // A guardian that is gone needs no word.
+                let _ = guardian.send(Follow { bound, unread }).await;
+            }
             Err(error) => tracing::warn!(%error, "failed to read which sessions are bound; trying again"),
         }
         sweep = tokio::time::timeout(SWEEP, sessions.changed()).await.is_err();
     }
+}
+
+/// The ids of the sessions whose rollout is not just as long as what was read of it.
+async fn unread(bound: &[LinkedSession]) -> Vec<String> {
+    let place = |LinkedSession { session, .. }: &LinkedSession| {
+        let read = session.last_ingest_offset.unwrap_or(0).unsigned_abs();
+        Some((session.id.clone(), session.codex_session_path.clone()?, read))
+    };
+    let places: Vec<_> = bound.iter().filter_map(place).collect();
+    let unread = move || {
+        let is_read = |path: &str, read: u64| std::fs::metadata(path).is_ok_and(|file| file.len() == read);
+        places.into_iter().filter(|(_, path, read)| !is_read(path, *read)).map(|(id, ..)| id).collect()
+    };
+    blocking(unread).await.unwrap_or_default()
 }
 
 impl Handler<Follow> for Guardian {
@@ -273,11 +292,9 @@ impl Handler<Follow> for Guardian {
             self.tail(bound, ctx);
             self.handle(Attend(bound.clone()), ctx);
         }
-        if follow.sweep {
-            for (_, tailer) in self.tailers.values() {
-                // One that is gone is built again by the next `Follow`.
-                tailer.do_send(CatchUp);
-            }
+        for (_, tailer) in follow.unread.iter().filter_map(|id| self.tailers.get(id)) {
+            // One that is gone is built again by the next `Follow`.
+            tailer.do_send(CatchUp);
         }
     }
 }

@@ -7,7 +7,7 @@ use actix::prelude::*;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::attend::Attendant;
+use super::attend::{Attendant, can_be_attended};
 use super::ending::End;
 use super::guardian::Obituary;
 use super::hands::Hands;
@@ -106,8 +106,7 @@ impl Handler<Attend> for Session {
 
     fn handle(&mut self, Attend(linked): Attend, ctx: &mut Context<Self>) {
         self.watch(processes_of(&linked), ctx);
-        let has_a_way_in = linked.link.is_some() || linked.session.tmux_session.is_some();
-        if !has_a_way_in || std::mem::replace(&mut self.attends, true) {
+        if !can_be_attended(&linked) || std::mem::replace(&mut self.attends, true) {
             return;
         }
         let attendant = Attendant { hands: self.hands.clone() };

@@ -23,8 +23,29 @@ pub struct NewEvent {
     pub kind: String,
     /// The payload's type, for `event_msg` lines.
     pub subtype: Option<String>,
-    /// The payload, as JSON.
+    /// The payload, as JSON; or [`Left::to_json`].
     pub payload: String,
+}
+
+/// What is stored in place of a payload that was left in the rollout because it is long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// Its length there.
+    pub bytes: usize,
+}
+
+impl Left {
+    /// As it is stored: an object, for agent-conveyor expects one.
+    pub fn to_json(self) -> String {
+        format!("{{\"left_in_rollout_bytes\":{}}}", self.bytes)
+    }
+
+    /// What a stored payload stands for, when it is one of these.
+    pub fn of(payload: &Value) -> Option<Self> {
+        let members = payload.as_object().filter(|members| members.len() == 1)?;
+        let bytes = members.get("left_in_rollout_bytes")?.as_u64()?;
+        Some(Self { bytes: usize::try_from(bytes).ok()? })
+    }
 }
 
 /// Inserts a line read at `now`; gives the event's id.
@@ -123,7 +144,7 @@ pub fn newest(
     Ok(events)
 }
 
-/// The bytes of the payloads that [`newest`] would read.
+/// The bytes of the payloads that [`newest`] would read, with what was left in the rollout.
 ///
 /// # Errors
 /// Whatever SQLite answers.
@@ -133,7 +154,8 @@ pub fn payload_bytes(
     subtype: Option<&str>,
     limit: u32,
 ) -> Result<i64, StoreError> {
-    let sizes = select_newest("octet_length(payload_json) AS bytes", subtype);
+    let bytes = "COALESCE(payload_json ->> '$.left_in_rollout_bytes', octet_length(payload_json)) AS bytes";
+    let sizes = select_newest(bytes, subtype);
     let sql = format!("SELECT COALESCE(SUM(bytes), 0) FROM ({sizes})");
     Ok(conn.prepare_cached(&sql)?.query_row((session_id, subtype, limit), |row| row.get(0))?)
 }

@@ -171,6 +171,8 @@ mod tests {
                 lines: vec![ReadLine { event, ordinal: None, meaning }],
                 skipped_lines: 0,
                 open_turn,
+                asked: false,
+                at_end: true,
             };
             self.offset += 10;
             assert!(self.db.write(append).unwrap().is_some());

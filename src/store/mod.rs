@@ -57,6 +57,7 @@ mod reader;
 pub mod receipts;
 pub mod registration;
 pub mod rollout;
+mod rollout_files;
 mod row;
 pub mod runs;
 pub mod schema;

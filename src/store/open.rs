@@ -18,8 +18,9 @@ use super::{
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two attempts at what SQLite does not wait for by itself.
 const RETRY_PAUSE: Duration = Duration::from_millis(5);
-/// Statements that the writer keeps prepared: more than a busy one goes through in a transaction.
-const CACHED_STATEMENTS: usize = 256;
+/// Prepared statements that a connection keeps; more than there are in the code. A statement that is
+/// used again and again is parsed once.
+const STATEMENTS: usize = 1024;
 /// Without `SQLITE_OPEN_URI`, so that a path is a path even when it starts with `file:`.
 const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
@@ -43,7 +44,7 @@ fn writer_within(path: &Path, patience: Duration) -> Result<Connection, StoreErr
 fn try_writer(path: &Path, patience: Duration) -> Result<Connection, SchemaError> {
     let mut conn = Connection::open_with_flags(path, FLAGS | OpenFlags::SQLITE_OPEN_CREATE)?;
     conn.busy_timeout(patience)?;
-    conn.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
     // Before anything is written: a file that is refused stays as it is.
     schema::inspect(&conn)?;
     if conn.is_readonly("main")? {
@@ -52,7 +53,11 @@ fn try_writer(path: &Path, patience: Duration) -> Result<Connection, SchemaError
             None,
         )));
     }
-    conn.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+    conn.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+         -- What a savepoint would restore, and the pages of a large batch, need no file.
+         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;",
+    )?;
     schema::prepare(&mut conn)?;
     Ok(conn)
 }
@@ -83,6 +88,7 @@ fn refused(path: &Path, reason: String, hint: &str) -> StoreError {
 pub(super) fn reader_pool(path: &Path, size: usize) -> r2d2::Pool<SqliteConnectionManager> {
     let manager = SqliteConnectionManager::file(path).with_flags(FLAGS).with_init(|conn| {
         conn.busy_timeout(BUSY_TIMEOUT)?;
+        conn.set_prepared_statement_cache_capacity(STATEMENTS);
         conn.execute_batch("PRAGMA query_only = ON; PRAGMA foreign_keys = ON;")
     });
     let size = u32::try_from(size).unwrap_or(u32::MAX);

@@ -5,10 +5,10 @@ use std::convert::identity;
 use rusqlite::Connection;
 use serde_json::json;
 
-use super::codex_events::{self, CodexEvent};
+use super::codex_events::{self, CodexEvent, Left};
 use super::sessions::{self, Session};
 use super::telemetry::{self, Actor, Severity, Telemetry};
-use super::{Change, Query, StoreError, answer_size, bindings};
+use super::{Change, Query, StoreError, answer_size, bindings, rollout_files};
 use crate::domain::redaction::redact_rollout;
 
 /// Which events are looked at.
@@ -20,26 +20,45 @@ pub struct ReadTail {
     pub limit: u32,
     /// Only those with this subtype.
     pub subtype: Option<String>,
-    /// Show texts verbatim.
+    /// Texts are to be shown verbatim.
     pub include_content: bool,
+}
+
+/// An event as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredEvent {
+    /// It.
+    pub event: CodexEvent,
+    /// Its payload was left in this rollout.
+    pub left_in: Option<(String, Left)>,
 }
 
 impl Query for ReadTail {
     /// The session, and its events, newest first.
-    type Out = (Session, Vec<CodexEvent>);
+    type Out = (Session, Vec<StoredEvent>);
 
     /// # Errors
     /// `NotFound` for an unknown session, `Refused` when the verbatim payloads are too much for one
     /// answer.
     fn run(self, conn: &Connection) -> Result<Self::Out, StoreError> {
         let session = sessions::get(conn, &self.session)?;
-        let shape = if self.include_content { identity } else { redact_rollout };
         if self.include_content {
             self.refuse_too_much(conn, &session)?;
         }
+        let shape = if self.include_content { identity } else { redact_rollout };
         let events = codex_events::newest(conn, &session.id, self.subtype.as_deref(), self.limit, shape)?;
-        Ok((session, events))
+        let stored = events.into_iter().map(|event| stored(conn, &session.id, event));
+        let stored = stored.collect::<Result<_, _>>()?;
+        Ok((session, stored))
     }
+}
+
+fn stored(conn: &Connection, session_id: &str, event: CodexEvent) -> Result<StoredEvent, StoreError> {
+    let left_in = match Left::of(&event.payload) {
+        Some(left) => rollout_files::path_of(conn, session_id, event.id)?.map(|path| (path, left)),
+        None => None,
+    };
+    Ok(StoredEvent { event, left_in })
 }
 
 impl ReadTail {
@@ -128,7 +147,7 @@ mod tests {
         let check = |look: ReadTail, expect: &[(i64, &str)]| {
             let (_, events) = db.read(look);
             let found: Vec<(i64, String)> =
-                events.iter().map(|event| (event.id, event.payload.to_string())).collect();
+                events.iter().map(|stored| (stored.event.id, stored.event.payload.to_string())).collect();
             assert_eq!(found.len(), expect.len());
             for ((id, payload), (expect_id, words)) in found.iter().zip(expect) {
                 assert_eq!(id, expect_id);
@@ -144,6 +163,23 @@ mod tests {
         check(look(50, Some("agent_message"), true), &[(3, "two"), (1, "one")]);
         check(look(50, Some("nothing"), false), &[]);
         check(look(0, None, false), &[]);
+    }
+
+    #[test]
+    fn what_was_left_in_a_rollout_names_its_file_and_counts_as_what_it_is() {
+        let left = Left { bytes: 17 << 20 };
+        let db =
+            database(&[serde_json::from_str(&left.to_json()).unwrap(), json!({"type": "task_complete"})]);
+        let session = db.read(look(1, None, false)).0;
+        let of = |path| rollout_files::Source { session_id: &session.id, path };
+        for path in ["/a.jsonl", "/a.jsonl"] {
+            of(path).begins_at(&db.conn, 1).unwrap();
+        }
+        of("/b.jsonl").begins_at(&db.conn, 2).unwrap();
+        let (_, events) = db.read(look(2, None, false));
+        let left_in: Vec<_> = events.into_iter().map(|event| event.left_in).collect();
+        assert_eq!(left_in, [None, Some(("/a.jsonl".to_owned(), left))]);
+        assert!(look(2, None, true).run(&db.conn).unwrap_err().to_string().contains("bytes"));
     }
 
     #[test]

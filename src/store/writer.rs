@@ -27,6 +27,9 @@ const FIRST_LOOK: Duration = Duration::from_millis(1);
 /// The longest pause: together about a second. What takes longer is left to the sweep.
 const LAST_LOOK: Duration = Duration::from_millis(512);
 
+/// Bytes of the log that take longer to read than to write back into the database.
+const LONG_LOG: u64 = 256 << 10;
+
 /// The sending half. Cheap to clone; the thread ends when the last clone is gone.
 #[derive(Clone)]
 pub(super) struct Writer {
@@ -148,6 +151,7 @@ impl WriterThread {
             }
             self.look_for_foreign_writes();
             if let Some(done) = closing {
+                self.shorten_log();
                 // Nobody waits for this when the process is already going down.
                 let _ = done.send(());
                 return;
@@ -216,6 +220,19 @@ impl WriterThread {
         tx.commit()?;
         Point::StoreCommitted.reach();
         Ok(())
+    }
+
+    /// Whoever opens the database next reads the whole log first, so a long one is not left behind.
+    /// SQLite does this for the last connection that is closed, but the process may end before.
+    fn shorten_log(&self) {
+        let log = self.conn.path().map(|path| format!("{path}-wal"));
+        let length = log.and_then(|log| std::fs::metadata(log).ok()).map_or(0, |log| log.len());
+        if length > LONG_LOG {
+            let shortened = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            if let Err(error) = shortened {
+                tracing::warn!(%error, "failed to shorten the database's log");
+            }
+        }
     }
 
     fn look_for_foreign_writes(&mut self) {

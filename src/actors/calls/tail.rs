@@ -1,14 +1,20 @@
 //! Tail: the newest events of a session.
 
+use std::path::Path;
+
 use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Call, ToolKind};
+use crate::actors::blocking::blocking;
 use crate::actors::{Caller, Hub};
+use crate::codex::rollout::payload_at;
 use crate::domain::Failure;
-use crate::store::tail::{ReadTail, RecordTail};
+use crate::domain::redaction::redact_rollout;
+use crate::store::codex_events::{CodexEvent, Left};
+use crate::store::tail::{ReadTail, RecordTail, StoredEvent};
 
 /// Show the newest rollout events of a session, newest first
 ///
@@ -63,8 +69,9 @@ impl Call for TailArgs {
             subtype: self.subtype,
             include_content: self.include_content,
         };
-        let (session, events) = hub.store.read(look.clone()).await?;
-        hub.store.write(RecordTail { look, events: events.len() }).await?;
+        let (session, stored) = hub.store.read(look.clone()).await?;
+        hub.store.write(RecordTail { look, events: stored.len() }).await?;
+        let events = blocking(move || whole(stored, self.include_content)).await?;
         let shown = events.into_iter().map(|event| TailEvent {
             id: event.id,
             session: session.name.clone(),
@@ -78,4 +85,32 @@ impl Call for TailArgs {
         });
         Ok(shown.collect())
     }
+}
+
+/// The events with the payloads that were left in a rollout.
+fn whole(stored: Vec<StoredEvent>, include_content: bool) -> Vec<CodexEvent> {
+    let whole = |StoredEvent { event, left_in }| match left_in {
+        None => event,
+        Some((path, left)) => {
+            let payload = match read_back(Path::new(&path), &event, left) {
+                Ok(payload) if include_content => payload,
+                Ok(payload) => redact_rollout(payload),
+                Err(reason) => {
+                    json!({"left_in_rollout": path, "left_in_rollout_bytes": left.bytes, "unreadable": reason})
+                }
+            };
+            CodexEvent { payload, ..event }
+        }
+    };
+    stored.into_iter().map(whole).collect()
+}
+
+/// What stands there now is shown only if it can be what stood there then.
+fn read_back(path: &Path, event: &CodexEvent, left: Left) -> Result<Value, String> {
+    let offset = event.byte_offset.unsigned_abs();
+    let payload = payload_at(path, offset).map_err(|error| error.to_string())?;
+    payload
+        .filter(|payload| payload.len() == left.bytes)
+        .and_then(|payload| serde_json::from_str(&payload).ok())
+        .ok_or_else(|| format!("another line stands at byte {offset} of {}", path.display()))
 }

@@ -83,6 +83,8 @@ struct Pass<'a> {
     store: &'a Store,
     cursor: Cursor,
     ingested: Ingested,
+    /// Somebody asked for this, and will find it on record.
+    asked: bool,
     /// A batch is to be written even when there is no line in it.
     write_is_due: bool,
     /// Bad lines read since the last write.
@@ -97,21 +99,29 @@ impl<'a> Pass<'a> {
             new_offset: cursor.offset,
             skipped_lines: 0,
         };
-        Self { store, write_is_due: asked || cursor.behind, cursor, ingested, skipped_lines: 0 }
+        Self { store, asked, write_is_due: asked || cursor.behind, cursor, ingested, skipped_lines: 0 }
     }
 
     async fn read_to_end(&mut self) -> Result<(), Failure> {
-        let mut reading = None;
-        loop {
-            let (now_reading, batch) = next_batch(reading, self.cursor.clone()).await?;
-            let at_end = batch.at_end;
-            let taken = self.take(batch).await?;
-            if taken && at_end {
-                self.ingested.skipped_lines += self.skipped_lines;
-                return Ok(());
+        while !self.read_on().await? {}
+        self.ingested.skipped_lines += self.skipped_lines;
+        Ok(())
+    }
+
+    /// Reads from the cursor to the end. `false` when somebody else has read a part of that; the
+    /// cursor then stands behind it.
+    async fn read_on(&mut self) -> Result<bool, Failure> {
+        let cursor = self.cursor.clone();
+        let (mut reading, mut batch) = blocking(move || next_batch(Reading::open(&cursor)?)).await??;
+        while !batch.at_end {
+            // The next batch is read while this one is written.
+            let (taken, ahead) = tokio::join!(self.take(batch), blocking(move || next_batch(reading)));
+            if !taken? {
+                return Ok(false);
             }
-            reading = taken.then_some(now_reading);
+            (reading, batch) = ahead??;
         }
+        self.take(batch).await
     }
 
     /// `false` when somebody else has read this batch; the cursor then stands behind it.
@@ -129,6 +139,8 @@ impl<'a> Pass<'a> {
             lines: batch.lines,
             skipped_lines: std::mem::take(&mut self.skipped_lines),
             open_turn: batch.open_turn.clone(),
+            asked: self.asked,
+            at_end: batch.at_end,
         };
         let skipped_lines = change.skipped_lines;
         Point::RolloutRead.reach();
@@ -155,14 +167,7 @@ impl<'a> Pass<'a> {
     }
 }
 
-async fn next_batch(reading: Option<Reading>, cursor: Cursor) -> Result<(Reading, OwnedBatch), Failure> {
-    let read = move || {
-        let mut reading = match reading {
-            Some(reading) => reading,
-            None => Reading::open(&cursor)?,
-        };
-        let batch = reading.next_batch()?;
-        Ok((reading, batch))
-    };
-    blocking(read).await?
+fn next_batch(mut reading: Reading) -> Result<(Reading, OwnedBatch), Failure> {
+    let batch = reading.next_batch()?;
+    Ok((reading, batch))
 }

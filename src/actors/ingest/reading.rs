@@ -9,12 +9,15 @@ use crate::codex::rollout::{
     TurnChange, TurnError, TurnSignal, TurnTracker,
 };
 use crate::domain::{Failure, FailureKind, OriginHeader, TurnKey};
-use crate::store::codex_events::NewEvent;
+use crate::store::codex_events::{Left, NewEvent};
 use crate::store::receipts::Arrival;
 use crate::store::rollout::{Cursor, Meaning, ReadLine};
 
 /// How much one transaction takes in. Other changes wait for it, so it is kept short.
 const LIMITS: ReadLimits = ReadLimits { batch_bytes: 1 << 20, batch_lines: 512, line_bytes: 64 << 20 };
+
+/// A longer payload stays in the rollout and is read back from there when somebody wants to see it.
+const STORED_BYTES: usize = 2 << 10;
 
 /// A reader and the turn it is in.
 pub(in crate::actors) struct Reading {
@@ -105,10 +108,15 @@ fn open_turn(key: &TurnKey) -> OpenTurn {
 
 fn read_line(turns: &mut TurnTracker, thread_id: Option<&str>, parsed: ParsedLine<'_>) -> ReadLine {
     let line = parsed.line;
-    let meaning = match TurnSignal::of(&line) {
+    let signal = TurnSignal::of(&line);
+    // What tells of a turn or a delivery is needed without the file.
+    let is_left = signal.is_none() && line.payload.len() > STORED_BYTES;
+    let meaning = match signal {
         Some(signal) => meaning(turns, parsed.offset, signal),
         None => forked_from(thread_id, &line).map(Meaning::ForkedFrom),
     };
+    let payload =
+        if is_left { Left { bytes: line.payload.len() }.to_json() } else { line.payload.into_owned() };
     ReadLine {
         ordinal: line.ordinal,
         meaning,
@@ -117,7 +125,7 @@ fn read_line(turns: &mut TurnTracker, thread_id: Option<&str>, parsed: ParsedLin
             timestamp: line.timestamp.map(Into::into),
             kind: line.kind.into_owned(),
             subtype: line.subtype.map(Into::into),
-            payload: line.payload.into_owned(),
+            payload,
         },
     }
 }

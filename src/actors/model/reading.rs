@@ -66,6 +66,8 @@ impl Stage {
             lines: batch.lines,
             skipped_lines: batch.skipped_lines,
             open_turn: batch.open_turn.clone(),
+            asked: false,
+            at_end: batch.at_end,
         };
         let path = append.path.clone();
         let made = self.make(append);

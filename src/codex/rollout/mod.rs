@@ -10,6 +10,7 @@
 mod json;
 mod line;
 mod meta;
+mod read_back;
 mod reader;
 mod signal;
 mod source;
@@ -21,6 +22,7 @@ mod fixtures;
 
 pub use line::RolloutLine;
 pub use meta::{MetaError, SessionMeta};
+pub use read_back::payload_at;
 pub use reader::{Batch, ParsedLine, ReadLimits, RolloutReader};
 pub use signal::{TurnEnd, TurnError, TurnSignal};
 pub use source::ReadError;

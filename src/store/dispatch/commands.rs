@@ -26,8 +26,9 @@ pub(super) struct Claimed {
     pub(super) attempt_id: i64,
 }
 
-/// Due, with attempts left. `?1` is a JSON list of command types.
-const DUE: &str = "FROM commands WHERE state = 'pending' AND type IN (SELECT value FROM json_each(?1))
+/// Due, with attempts left. `?1` is a JSON list of command types. However many wait, the index has the
+/// oldest first.
+const DUE: &str = "FROM commands INDEXED BY commands_pending WHERE state = 'pending' AND type IN (SELECT value FROM json_each(?1))
     AND (available_at IS NULL OR available_at <= ?2) AND attempts < max_attempts";
 
 pub(super) fn any_due(conn: &Connection, now: &str) -> Result<bool, StoreError> {

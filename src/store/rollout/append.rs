@@ -12,7 +12,7 @@ use crate::store::receipts::{self, Arrival};
 use crate::store::sessions::{self, Session};
 use crate::store::telemetry::{self, Actor, Severity, Telemetry};
 use crate::store::turn_facts::{self, NewFact};
-use crate::store::{Change, StoreError, bindings, forks};
+use crate::store::{Change, StoreError, bindings, forks, rollout_files};
 
 /// A whole line of a rollout and what it means for turns and deliveries.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,6 +67,11 @@ pub struct AppendRollout {
     pub skipped_lines: u64,
     /// The turn that has not ended at `to_offset`.
     pub open_turn: Option<TurnKey>,
+    /// Somebody asked for this, and will find it on record. Otherwise it is on record when a turn
+    /// ends: a row for each line that a session writes would be noise.
+    pub asked: bool,
+    /// Nothing is left to read.
+    pub at_end: bool,
 }
 
 /// What a batch changed.
@@ -94,11 +99,17 @@ impl Change for AppendRollout {
         if let Some(offset) = place.behind_from() {
             append.appended.new_facts = turn_facts::adopt_from_events(tx, &session.id, thread_id, offset)?;
         }
-        for line in &self.lines {
-            append.line(line)?;
+        let source = rollout_files::Source { session_id: &session.id, path: &self.path };
+        for (index, line) in self.lines.iter().enumerate() {
+            let event_id = append.line(line)?;
+            if index == 0 {
+                source.begins_at(tx, event_id)?;
+            }
         }
         self.move_cursor(tx, thread_id, &append.now)?;
-        self.tell(tx, &session)?;
+        if self.at_end && (self.asked || append.appended.new_facts > 0) {
+            self.tell(tx, &session)?;
+        }
         Ok(Some(append.appended))
     }
 }
@@ -120,14 +131,18 @@ impl AppendRollout {
         let skipped_lines = if self.to_offset > self.from_offset { self.skipped_lines } else { 0 };
         tx.prepare_cached(
             "INSERT INTO rollout_cursors
-                 (session_id, thread_id, rollout_path, offset, open_turn_key, last_ordinal, skipped_lines, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                 (session_id, thread_id, rollout_path, offset, open_turn_key, last_ordinal, skipped_lines, updated_at,
+                  untold_from, untold_lines, untold_skipped_lines)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
              ON CONFLICT (session_id) DO UPDATE SET
                  thread_id = excluded.thread_id, rollout_path = excluded.rollout_path, offset = excluded.offset,
                  open_turn_key = excluded.open_turn_key, updated_at = excluded.updated_at,
                  last_ordinal = CASE WHEN ?9 = 0 THEN excluded.last_ordinal
                                      ELSE COALESCE(excluded.last_ordinal, last_ordinal) END,
-                 skipped_lines = excluded.skipped_lines + CASE WHEN ?9 = 0 THEN 0 ELSE skipped_lines END",
+                 skipped_lines = excluded.skipped_lines + CASE WHEN ?9 = 0 THEN 0 ELSE skipped_lines END,
+                 untold_from = CASE WHEN ?9 = 0 THEN 0 ELSE COALESCE(untold_from, excluded.untold_from) END,
+                 untold_lines = untold_lines + excluded.untold_lines,
+                 untold_skipped_lines = untold_skipped_lines + excluded.untold_skipped_lines",
         )?
         .execute((
             &self.session_id,
@@ -139,31 +154,41 @@ impl AppendRollout {
             skipped_lines as i64,
             now,
             self.from_offset as i64,
+            self.lines.len() as i64,
+            self.skipped_lines as i64,
         ))?;
         Ok(())
     }
 
+    /// Tells of everything that was read since this was last told.
     fn tell(&self, tx: &Connection, session: &Session) -> Result<(), StoreError> {
         let binding = bindings::live_of_session(tx, &session.id)?;
+        let (start_offset, new_events, skipped_lines): (i64, i64, i64) = tx
+            .prepare_cached(
+                "SELECT COALESCE(untold_from, offset), untold_lines, untold_skipped_lines
+                 FROM rollout_cursors WHERE session_id = ?1",
+            )?
+            .query_row([&session.id], |row| row.try_into())?;
+        tx.prepare_cached(
+            "UPDATE rollout_cursors SET untold_from = NULL, untold_lines = 0, untold_skipped_lines = 0
+             WHERE session_id = ?1",
+        )?
+        .execute([&session.id])?;
         telemetry::emit(
             tx,
             &Telemetry {
                 actor: Actor::Workerctl,
                 event_type: "codex_events_ingested",
                 severity: Severity::Info,
-                summary: &format!(
-                    "ingested {} new rollout events of session {}",
-                    self.lines.len(),
-                    session.name
-                ),
+                summary: &format!("ingested {new_events} new rollout events of session {}", session.name),
                 task_id: binding.as_ref().map(|binding| binding.task_id.as_str()),
                 run_id: None,
                 correlation: json!({"session": session.name, "session_id": session.id}),
                 attributes: json!({
-                    "new_events": self.lines.len(),
+                    "new_events": new_events,
                     "new_offset": self.to_offset,
-                    "skipped_lines": self.skipped_lines,
-                    "start_offset": self.from_offset,
+                    "skipped_lines": skipped_lines,
+                    "start_offset": start_offset,
                 }),
             },
         )?;
@@ -181,26 +206,31 @@ struct Append<'a> {
 }
 
 impl Append<'_> {
-    fn line(&mut self, line: &ReadLine) -> Result<(), StoreError> {
+    /// Gives the id of its event.
+    fn line(&mut self, line: &ReadLine) -> Result<i64, StoreError> {
         let event_id = codex_events::insert(self.tx, self.session_id, &line.event, &self.now)?;
-        match &line.meaning {
-            None => Ok(()),
-            Some(Meaning::Arrived(arrival)) => {
+        if let Some(meaning) = &line.meaning {
+            self.take_in(meaning, event_id)?;
+        }
+        Ok(event_id)
+    }
+
+    fn take_in(&mut self, meaning: &Meaning, event_id: i64) -> Result<(), StoreError> {
+        match meaning {
+            Meaning::Arrived(arrival) => {
                 let observed = receipts::observe(self.tx, self.session_id, arrival, event_id)?;
                 self.appended.receipts += usize::from(observed.is_some());
                 Ok(())
             }
-            Some(Meaning::ForkedFrom(thread_id)) => forks::record(self.tx, self.thread_id, thread_id),
-            Some(Meaning::TurnDied(key)) => {
-                self.fact(key, TurnOutcome::Failed, None, Some(&turn_facts::crash()))
-            }
-            Some(Meaning::TurnEnded { key, outcome: TurnOutcome::Completed, silent: true, .. }) => {
+            Meaning::ForkedFrom(thread_id) => forks::record(self.tx, self.thread_id, thread_id),
+            Meaning::TurnDied(key) => self.fact(key, TurnOutcome::Failed, None, Some(&turn_facts::crash())),
+            Meaning::TurnEnded { key, outcome: TurnOutcome::Completed, silent: true, .. } => {
                 match self.error_before(event_id)? {
                     None => self.fact(key, TurnOutcome::Completed, Some(event_id), None),
                     error => self.fact(key, TurnOutcome::Failed, Some(event_id), error.as_ref()),
                 }
             }
-            Some(Meaning::TurnEnded { key, outcome, error, .. }) => {
+            Meaning::TurnEnded { key, outcome, error, .. } => {
                 self.fact(key, *outcome, Some(event_id), error.as_ref())
             }
         }

@@ -71,6 +71,8 @@ fn append(from_offset: u64, to_offset: u64, lines: Vec<ReadLine>) -> AppendRollo
         lines,
         skipped_lines: 0,
         open_turn: None,
+        asked: false,
+        at_end: true,
     }
 }
 
@@ -148,6 +150,32 @@ fn a_later_registration_reads_again_but_a_turn_stays_one_fact() {
     }
     assert_eq!(db.facts(), 2);
     assert_eq!(db.value::<i64>("SELECT count(*) FROM codex_events"), 6);
+}
+
+#[test]
+fn what_was_read_is_told_of_when_a_turn_ends_or_somebody_asked() {
+    let db = Db::new();
+    let told = || {
+        db.value::<String>(
+            "SELECT COALESCE(group_concat(attributes_json, ' '), '') FROM telemetry_events WHERE event_type = 'codex_events_ingested'",
+        )
+    };
+    let plain = |from| append(from, from + 10, vec![line(from, json!({"type": "token_count"}))]);
+    let mut bad = plain(10);
+    bad.skipped_lines = 2;
+    for batch in [plain(0), bad] {
+        batch.run(&db.conn).unwrap().unwrap();
+        assert_eq!(told(), "");
+    }
+    let more_to_come = AppendRollout { at_end: false, asked: true, ..plain(20) };
+    more_to_come.run(&db.conn).unwrap().unwrap();
+    assert_eq!(told(), "");
+    db.append(30, 40, vec![end(30, "turn-1", TurnOutcome::Completed)]).unwrap();
+    let turn = r#"{"new_events":4,"new_offset":40,"skipped_lines":2,"start_offset":0}"#;
+    assert_eq!(told(), turn);
+    AppendRollout { asked: true, ..append(40, 40, vec![]) }.run(&db.conn).unwrap().unwrap();
+    let asked = r#"{"new_events":0,"new_offset":40,"skipped_lines":0,"start_offset":40}"#;
+    assert_eq!(told(), format!("{turn} {asked}"));
 }
 
 #[test]

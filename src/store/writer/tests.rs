@@ -38,6 +38,11 @@ impl Desk {
         Self { writer, commits, look: Connection::open(&path).unwrap(), _dir: dir }
     }
 
+    fn log_bytes(&self) -> u64 {
+        let log = self._dir.path().join("w.db-wal");
+        std::fs::metadata(log).map_or(0, |log| log.len())
+    }
+
     /// Keeps the writer busy until the sender is dropped, so that what is written meanwhile waits.
     async fn hold(&self) -> Sender<()> {
         let (release, released) = crossbeam_channel::bounded(0);
@@ -207,4 +212,14 @@ async fn only_what_changed_something_wakes_those_who_watch_it() {
     writer.write(Note::Kept("a")).await.unwrap();
     work.changed().await.unwrap();
     assert!(!inbox.has_changed().unwrap());
+}
+
+#[actix::test]
+async fn a_long_log_is_not_left_to_whoever_opens_the_database_next() {
+    let desk = Desk::new();
+    desk.writer.write(Note::Kept("kept")).await.unwrap();
+    assert!(desk.log_bytes() > LONG_LOG, "the schema alone is that long");
+    desk.writer.clone().close().await;
+    assert_eq!(desk.log_bytes(), 0);
+    assert_eq!(desk.notes(), ["kept"]);
 }
