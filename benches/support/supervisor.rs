@@ -123,6 +123,7 @@ fn registration(name: &str, rollout: &RolloutWriter) -> RegistrationArgs {
         codex_session: Some(rollout.path.clone()),
         cwd: None,
         tmux_session: None,
+        transport: Vec::new(),
     }
 }
 

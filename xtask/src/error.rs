@@ -22,6 +22,4 @@ pub(crate) enum Error {
     NoCodex(PathBuf),
     #[error("{0} turns found something wrong; what they said is above, with the seed before it")]
     Violations(u64),
-    #[error("no benchmark `{name}`; benches/ has: {known}")]
-    NoBench { name: String, known: String },
 }

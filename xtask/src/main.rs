@@ -40,11 +40,9 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Run one benchmark of `benches/`.
+    /// Measure how fast conveyor is, beside what the machine allows.
     Bench {
-        /// The file name in `benches/` without `.rs`.
-        name: String,
-        /// Arguments for the benchmark.
+        /// Which measurement, and how; `--help` lists them [default: all].
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
@@ -81,7 +79,7 @@ fn run(command: Command) -> Result {
     match command {
         Command::Setup => setup::setup(),
         Command::Test { args } => test::test(&args),
-        Command::Bench { name, args } => bench::bench(&name, &args),
+        Command::Bench { args } => bench::bench(&args),
         Command::Soak { minutes, seed } => soak::soak(minutes, seed),
         Command::Fuzz { seconds } => fuzz::fuzz(seconds),
         Command::Ci => ci::ci(),
