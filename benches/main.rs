@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a console tool for developers")]
 
 mod dispatch;
+mod history;
 mod idle;
 mod ingest;
 mod latency;
@@ -59,6 +60,9 @@ struct Options {
     /// How long an idle supervisor is watched, in seconds
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
+    /// Rollout events of the large history
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(10_000..))]
+    events: u32,
     /// The directory of the state roots, and so the disk [default: the temporary one]
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -84,6 +88,8 @@ enum Name {
     Dispatch,
     /// A supervisor with nothing to do, or little
     Idle,
+    /// Every view on a large history
+    History,
 }
 
 fn main() {
@@ -109,5 +115,6 @@ fn measure(name: Name, options: &Options) -> Vec<Row> {
         Name::Ingest => ingest::measure(options),
         Name::Dispatch => dispatch::measure(options),
         Name::Idle => idle::measure(options),
+        Name::History => history::measure(options),
     }
 }
