@@ -96,6 +96,17 @@ fn a_finish_may_demand_evidence_that_holds_for_what_is_there_now() {
 }
 
 #[test]
+fn what_cannot_be_kept_shows_nothing() {
+    let (world, directory) = with_repository();
+    accept(&world, "it works");
+    fs::write(world.state_root().join("artifacts"), "in the way").unwrap();
+    let refused = conveyor(&world, &directory, "criteria t1 --satisfy 1 --run -- true").exits(1);
+    assert!(refused.stderr.contains("its output could not be kept"), "{}", refused.text());
+    let evidence = world.conveyor(&["evidence", "--json"]).ok().json()[0].clone();
+    assert_eq!((&evidence["state"], &evidence["exit_code"]), (&json!("failed"), &json!(0)));
+}
+
+#[test]
 fn what_a_command_came_to_is_the_exit_code() {
     let (world, directory) = with_repository();
     let run = |line: &str, code: i32| -> Value {
@@ -106,6 +117,7 @@ fn what_a_command_came_to_is_the_exit_code() {
     assert_eq!(run("-- no-such-program", 1)["state"], "not_started");
     assert_eq!(run("--time-limit 0.2 -- sleep 1000", 1)["state"], "timed_out");
     conveyor(&world, &directory, "evidence run t2 -- touch ran").exits(1);
+    conveyor(&world, &directory, "evidence run t1 --time-limit 0 -- touch ran").exits(2);
     conveyor(&world, &directory, "evidence run t1 --loop-run r -- touch ran").exits(2);
     conveyor(&world, &directory, "criteria t1 --satisfy 9 --run -- touch ran").exits(1);
     assert!(!directory.join("ran").exists(), "what is about nothing is not run");

@@ -18,6 +18,7 @@ pub const EVIDENCE_LIMIT: Seconds = Seconds::whole(600);
 /// How the command came out, after its name.
 pub(super) fn came_to(evidence: &ExecutedEvidence) -> String {
     match (evidence.state, evidence.exit_code, &evidence.error) {
+        (_, Some(_), Some(error)) => format!("shows nothing: {error} (evidence {})", evidence.id),
         (_, Some(code), _) => format!("exited with {code} (evidence {})", evidence.id),
         (EvidenceState::NotStarted, _, Some(error)) => {
             format!("could not be started: {error} (evidence {})", evidence.id)
@@ -30,7 +31,7 @@ pub(super) fn came_to(evidence: &ExecutedEvidence) -> String {
 /// List the commands that were run for evidence, and whether what they showed still counts
 ///
 /// Newest first. Evidence is `fresh` while the git work tree it was taken on has the content it had
-/// then, committed or not; each listing looks again.
+/// then, committed or not. With --task, the listing looks at it again.
 #[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct EvidenceArgs {

@@ -52,6 +52,13 @@ pub async fn take(evidence: Evidence, hub: &Hub, caller: &Caller) -> Result<Ende
         ))
         .hint("put it behind two hyphens: `-- cargo test`"));
     };
+    if evidence.time_limit.duration().is_zero() {
+        return Err(Failure::usage(format!(
+            "nothing was run for task {}: it was given no time",
+            evidence.task
+        ))
+        .hint("give it some with --time-limit SECONDS"));
+    }
     let before = look(&caller.cwd, &hub.paths).await?;
     let begin = BeginEvidence {
         task: evidence.task,
@@ -117,8 +124,18 @@ async fn outcome(
     let (state, exit_code, error) = verdict(done.end);
     let duration_ms = i64::try_from(done.took.as_millis()).unwrap_or(i64::MAX);
     let file = output_file(&paths, begun);
-    let output = blocking(move || keep(&file, &done.output)).await?;
-    Ok(RunOutcome { state, exit_code, error, duration_ms, output: Some(output?), tree_after })
+    Ok(match blocking(move || keep(&file, &done.output)).await? {
+        Ok(output) => RunOutcome { state, exit_code, error, duration_ms, output: Some(output), tree_after },
+        // What nobody can look up shows nothing.
+        Err(error) => RunOutcome {
+            state: EvidenceState::Failed,
+            exit_code,
+            error: Some(format!("its output could not be kept: {error}")),
+            duration_ms,
+            output: None,
+            tree_after,
+        },
+    })
 }
 
 fn verdict(end: End) -> (EvidenceState, Option<i32>, Option<String>) {
@@ -143,16 +160,10 @@ fn output_file(paths: &Paths, begun: &Begun) -> PathBuf {
 }
 
 /// Writes what was captured where only its owner can read it.
-fn keep(file: &Path, captured: &Captured) -> Result<KeptOutput, Failure> {
-    let write = || -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(file.parent().unwrap_or(Path::new("/")))?;
-        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(file)?;
-        file.write_all(&captured.kept)
-    };
-    write().map_err(|error| {
-        Failure::external(format!("failed to keep the output of a command in {}: {error}", file.display()))
-            .hint("make room, or make the directory writable, and run it again")
-    })?;
+fn keep(file: &Path, captured: &Captured) -> io::Result<KeptOutput> {
+    DirBuilder::new().recursive(true).mode(0o700).create(file.parent().unwrap_or(Path::new("/")))?;
+    let mut kept = File::options().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+    kept.write_all(&captured.kept)?;
     let digest = Sha256::digest(&captured.kept);
     Ok(KeptOutput {
         path: file.to_string_lossy().into_owned(),

@@ -6,10 +6,28 @@ mod refusals;
 mod reviewer;
 mod story;
 
-use crate::support::World;
 use crate::support::rollout::Rollout;
+use crate::support::wait::PATIENCE;
+use crate::support::{World, wait_for};
 use rusqlite::Connection;
 use std::path::Path;
+
+#[test]
+fn a_person_is_asked_for_the_contract_in_a_terminal() {
+    let world = World::new();
+    world.conveyor(&["tasks", "--create", "t1", "--goal", "Ship it"]).ok();
+    let ask = format!("exec {} manager-config t1 --interactive", env!("CARGO_BIN_EXE_conveyor"));
+    world.tmux(&["new-session", "-d", "-s", "ask", &ask], "").ok();
+    wait_for("the first question", PATIENCE, || world.pane("=ask:").contains("\n>").then_some(()));
+    // The mode and the objective; everything else is left as it is.
+    let answers = ["strict", "Enter", "be careful", "Enter"];
+    let target = ["send-keys", "-t", "=ask:"];
+    world.tmux(&[&target[..], &answers, &["Enter"; 8]].concat(), "").ok();
+    wait_for("the contract", PATIENCE, || {
+        let recorded = texts(&world, "SELECT supervision_mode || ': ' || objective FROM manager_configs");
+        (recorded == ["strict: be careful"]).then_some(())
+    });
+}
 
 /// Task `t1` with worker `w1` and manager `m1`, which have a rollout each and no terminal.
 fn bound(world: &World) -> [Rollout; 2] {
