@@ -178,6 +178,57 @@ mod tests {
     }
 
     #[test]
+    fn a_near_miss_asks_for_nothing() {
+        let near = [
+            "Run this as a Ralph loop.",
+            "Run this as a gated loop.",
+            "Run it as an adversarially gated loop.",
+            "Run this as an adversarially-gated loop.",
+            "Run this as an adversarially gated review.",
+            "Run this as an adversarially, gated loop.",
+            "Run this as adversarially gated loop.",
+            "This ran as an adversarially gated loop yesterday.",
+            "What does an adversarially gated Ralph loop do?",
+            "Do not send the worker another iteration.",
+            "Do not send the worker another iteration until the tests pass.",
+            "Do not send another iteration until adversarial proof exists.",
+            "Send the worker another iteration once adversarial proof exists.",
+            "Require proof before another worker iteration.",
+            "Require adversarial proof before another iteration.",
+            "Require adversarial review before another worker iteration.",
+            "Adversarial proof before another worker iteration would be nice.",
+            "Do not finish until it works.",
+            "Do not finish until you have tried it.",
+            "Do not finish until you have tried to prove it.",
+            "Finish when you have tried to disprove it.",
+            "Try to disprove it before you finish.",
+            "Do not mark this done until it is reviewed.",
+            "Require proof before finishing.",
+            "Require adversarial proof.",
+            "Ask the worker to identify the strongest realistic failure mode.",
+            "Ask the worker to identify a failure mode and prove it is handled.",
+            "Ask the worker for the strongest realistic failure mode and a fix.",
+            "Before continuing, record the failure mode, the check, and the result.",
+            "Record the strongest realistic failure mode, the check, and the result.",
+            "Each loop must include acceptance criteria from manager to worker.",
+            "Each loop may include adversarial acceptance criteria.",
+            "Include adversarial acceptance criteria.",
+            "Every loop must include adversarial acceptance criteria.",
+            "The loop must be adversarial.",
+        ];
+        near.iter().for_each(|prompt| check(prompt, None));
+    }
+
+    #[test]
+    fn a_wording_counts_wherever_it_stands_and_the_first_of_several_wins() {
+        check("Never run this as an adversarially gated loop.", Some("loop-gate-trigger"));
+        check(
+            "Do not finish until you have tried to disprove it, and run this as an adversarial gated loop.",
+            Some("loop-gate-trigger"),
+        );
+    }
+
+    #[test]
     fn every_trigger_is_reached_by_its_own_wordings() {
         for trigger in &TRIGGERS {
             check(trigger.canonical_phrase, Some(trigger.name));
