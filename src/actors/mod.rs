@@ -22,6 +22,7 @@ mod idle;
 pub mod ingest;
 mod job;
 pub mod launch;
+mod legacy;
 mod liveness;
 pub mod lock;
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod evidence;
 mod inbox;
 mod input;
 mod json_only;
+mod legacy;
 mod loop_evidence;
 mod loop_status;
 mod loops;

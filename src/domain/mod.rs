@@ -18,6 +18,7 @@ pub mod evidence;
 pub mod failure;
 pub mod header;
 pub mod ids;
+pub mod legacy;
 pub mod loop_evidence;
 pub mod loop_policy;
 pub mod loop_status;

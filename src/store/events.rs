@@ -30,9 +30,21 @@ pub struct Event<'a> {
 /// # Errors
 /// Whatever SQLite answers.
 pub fn record(conn: &Connection, event: &Event<'_>) -> Result<i64, StoreError> {
+    append(conn, event, None)
+}
+
+/// As [`record`], of a worker with a row in `workers`.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn record_of_worker(conn: &Connection, worker_id: &str, event: &Event<'_>) -> Result<i64, StoreError> {
+    append(conn, event, Some(worker_id))
+}
+
+fn append(conn: &Connection, event: &Event<'_>, worker_id: Option<&str>) -> Result<i64, StoreError> {
     conn.prepare_cached(
-        "INSERT INTO events (created_at, actor, command_id, correlation_id, task_id, type, payload_json)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO events (created_at, actor, command_id, correlation_id, task_id, worker_id, type, payload_json)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute((
         now_iso(),
@@ -40,6 +52,7 @@ pub fn record(conn: &Connection, event: &Event<'_>) -> Result<i64, StoreError> {
         event.command_id,
         event.correlation_id,
         event.task_id,
+        worker_id,
         event.event_type,
         event.payload.to_string(),
     ))?;

@@ -79,6 +79,7 @@ pub mod triage;
 pub mod turn_facts;
 pub mod waits;
 mod watch;
+pub mod workers;
 mod writer;
 
 use std::path::{Path, PathBuf};

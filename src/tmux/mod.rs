@@ -25,7 +25,7 @@ mod text;
 
 pub use error::TmuxError;
 pub use key::KeyName;
-pub use pane::{DEFAULT_HISTORY_LINES, Pane, PaneView};
+pub use pane::{DEFAULT_HISTORY_LINES, Pane, PaneView, is_shell};
 pub use paste::LoadedText;
 pub use server::TmuxServer;
 pub use session::{PaneSize, SpawnOptions};

@@ -126,11 +126,17 @@ impl TmuxServer {
     }
 }
 
+/// Whether this is the name of a shell, as tmux or a process table has it.
+pub fn is_shell(program: &str) -> bool {
+    let name = program.rsplit('/').next().unwrap_or(program);
+    SHELLS.contains(&name.trim_start_matches('-'))
+}
+
 impl Pane {
     /// Whether a shell waits in the foreground, as after the end of a Codex that a person started
     /// from it. It would run typed text as commands.
     pub fn shows_shell(&self) -> bool {
-        SHELLS.contains(&self.program.trim_start_matches('-'))
+        is_shell(&self.program)
     }
 
     /// Reads the answer about one target. tmux describes a target that does not exist as nothing.

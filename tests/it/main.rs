@@ -17,6 +17,7 @@ mod export;
 mod fuzz;
 mod harness;
 mod launch;
+mod legacy;
 mod live;
 mod loops;
 mod mcp;

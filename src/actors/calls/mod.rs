@@ -25,6 +25,8 @@ pub mod evidence;
 pub mod export;
 pub mod inbox;
 pub mod ingest;
+pub mod legacy;
+pub mod legacy_acts;
 pub mod loop_evidence;
 pub mod loop_status;
 pub mod loops;
@@ -162,6 +164,14 @@ macro_rules! for_each_call {
             SessionInbox(inbox::SessionInboxArgs),
             WorkerInbox(inbox::WorkerInboxArgs),
             Ingest(ingest::IngestArgs),
+            Capture(legacy::CaptureArgs),
+            Events(legacy::EventsArgs),
+            IdleCheck(legacy::IdleCheckArgs),
+            List(legacy::ListArgs),
+            Status(legacy::StatusArgs),
+            UpdateStatus(legacy::UpdateStatusArgs),
+            Interrupt(legacy_acts::InterruptArgs),
+            Nudge(legacy_acts::NudgeArgs),
             LoopEvidenceAdd(loop_evidence::LoopEvidenceAddArgs),
             LoopEvidenceAdversarialCheck(loop_evidence::LoopEvidenceAdversarialCheckArgs),
             LoopEvidenceVisualDiff(loop_evidence::LoopEvidenceVisualDiffArgs),

@@ -3,14 +3,18 @@
 use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::closing::tell;
+use super::legacy_acts::{self, unregistered};
 use super::{Call, values};
+use crate::actors::blocking::blocking;
 use crate::actors::ending::{End, can_end};
 use crate::actors::hub::ask;
+use crate::actors::legacy::{EventFile, Worker};
 use crate::actors::{Caller, Hub};
 use crate::domain::{Failure, Role};
-use crate::store::sessions::GetLinkedSession;
+use crate::store::sessions::{GetLinkedSession, Session};
 use crate::store::stopping::{BeginStop, FinishStop};
 
 /// End a session: its terminal, and the app-server that was started for it
@@ -28,14 +32,14 @@ pub struct StopArgs {
 /// A session that does not run any more.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct StopReply {
-    /// The command that records it.
-    pub command_id: String,
+    /// The command that records it; none for a worker that was not registered.
+    pub command_id: Option<String>,
     /// It was running, and has been ended.
     pub killed_session: bool,
     /// Its name.
     pub name: String,
-    /// Which side it was on.
-    pub role: Role,
+    /// Which side it was on; none for a worker that was not registered.
+    pub role: Option<Role>,
     /// The tmux session it ran in.
     pub target: Option<String>,
 }
@@ -44,6 +48,9 @@ impl Call for StopArgs {
     type Reply = StopReply;
 
     async fn serve(self, hub: &Hub, caller: &Caller) -> Result<StopReply, Failure> {
+        if let Some(worker) = unregistered(hub, &self.name).await? {
+            return stop_worker(worker, self.message, caller).await;
+        }
         let linked = hub.store.read(GetLinkedSession(self.name)).await?;
         if !can_end(&linked) {
             return Err(Failure::refused(format!(
@@ -62,12 +69,32 @@ impl Call for StopArgs {
         let command_id = stop.command_id.clone();
         hub.store.write(FinishStop { stop, outcome: outcome.clone() }).await?;
         let session = linked.session;
+        let killed_session = outcome?;
+        note(hub, &session, killed_session).await?;
         Ok(StopReply {
-            command_id,
-            killed_session: outcome?,
+            command_id: Some(command_id),
+            killed_session,
             name: session.name,
-            role: session.role,
+            role: Some(session.role),
             target: session.tmux_session,
         })
     }
+}
+
+async fn stop_worker(worker: Worker, message: Option<String>, caller: &Caller) -> Result<StopReply, Failure> {
+    let (name, target) = (worker.name.clone(), worker.config.tmux_session.clone());
+    let killed_session = legacy_acts::stop(worker, message, caller).await?;
+    Ok(StopReply { command_id: None, killed_session, name, role: None, target: Some(target) })
+}
+
+/// Leaves a line where `conveyor events` looks for it.
+async fn note(hub: &Hub, session: &Session, killed_session: bool) -> Result<(), Failure> {
+    let Some(file) = EventFile::of(&hub.paths, &session.name) else { return Ok(()) };
+    let event = json!({
+        "killed_session": killed_session,
+        "lookup_source": "session",
+        "role": session.role,
+        "target": session.tmux_session,
+    });
+    blocking(move || file.note("stop", event)).await?
 }

@@ -1,0 +1,137 @@
+//! Acting on workers that are known by a directory of files.
+
+use clap::Args;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::act::{SessionInterruptArgs, SessionNudgeArgs};
+use super::legacy::server_of;
+use super::{Call, Place, values};
+use crate::actors::blocking::blocking;
+use crate::actors::legacy::Worker;
+use crate::actors::{Caller, Hub};
+use crate::domain::Failure;
+use crate::domain::time::now_iso;
+use crate::tmux::KeyName;
+
+/// What a worker is asked after an interrupt, unless somebody says otherwise.
+const FOLLOWUP: &str = "Say where you stand: what you were doing, what is done, and what comes next.";
+
+/// The worker with this name, if there is one; else the name is that of a registered session.
+pub(super) async fn unregistered(hub: &Hub, name: &str) -> Result<Option<Worker>, Failure> {
+    let (paths, name) = (hub.paths.clone(), name.to_owned());
+    blocking(move || Worker::find(&paths, &name)).await?
+}
+
+/// Send a text to a worker; for a registered session, as session-nudge does
+#[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
+pub struct NudgeArgs {
+    /// The worker's name
+    pub name: String,
+    /// The text to send
+    #[arg(allow_hyphen_values = true, value_parser = values::text)]
+    pub message: String,
+}
+
+impl Call for NudgeArgs {
+    /// What was sent.
+    type Reply = Value;
+    const PLACE: Place = Place::Caller;
+
+    async fn serve(self, hub: &Hub, caller: &Caller) -> Result<Value, Failure> {
+        if self.message.trim().is_empty() {
+            return Err(Failure::usage("there is nothing to send: the text is empty"));
+        }
+        let Some(worker) = unregistered(hub, &self.name).await? else {
+            let nudge = SessionNudgeArgs { name: self.name, text: self.message, dry_run: false };
+            return nudge.serve(hub, caller).await;
+        };
+        let server = server_of(caller);
+        blocking(move || {
+            worker.type_in(&server, &self.message)?;
+            worker.log().note("nudge", json!({ "message": self.message }))?;
+            Ok(json!({ "name": worker.name, "target": worker.config.tmux_session, "time": now_iso() }))
+        })
+        .await?
+    }
+}
+
+/// Interrupt a worker; for a registered session, as session-interrupt does
+#[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
+pub struct InterruptArgs {
+    /// The worker's name
+    pub name: String,
+    /// The key to press [default: Escape for Codex, C-c for another program]
+    #[arg(long)]
+    pub key: Option<String>,
+    /// What to ask afterwards [default: where it stands]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, value_parser = values::text)]
+    pub followup: Option<String>,
+    /// Ask nothing afterwards
+    #[arg(long, conflicts_with = "followup")]
+    #[serde(default)]
+    pub no_followup: bool,
+    /// Only say what would be done
+    #[arg(long)]
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+impl Call for InterruptArgs {
+    /// What was done.
+    type Reply = Value;
+    const PLACE: Place = Place::Caller;
+
+    async fn serve(self, hub: &Hub, caller: &Caller) -> Result<Value, Failure> {
+        let followup = (!self.no_followup).then(|| self.followup.unwrap_or_else(|| FOLLOWUP.to_owned()));
+        let Some(worker) = unregistered(hub, &self.name).await? else {
+            let interrupt = SessionInterruptArgs {
+                name: self.name,
+                key: self.key,
+                followup,
+                dry_run: self.dry_run,
+                force: false,
+            };
+            return interrupt.serve(hub, caller).await;
+        };
+        let key = self.key.as_deref().map(str::parse::<KeyName>).transpose();
+        let key = key.map_err(|error| Failure::usage(error.to_string()))?;
+        let (server, dry_run) = (server_of(caller), self.dry_run);
+        blocking(move || {
+            let key = worker.press(&server, key, dry_run)?;
+            if !dry_run {
+                worker.log().note("interrupt", json!({ "key": key, "followup": followup }))?;
+                followup.as_deref().map(|text| worker.type_in(&server, text)).transpose()?;
+            }
+            Ok(json!({
+                "dry_run": dry_run,
+                "followup": followup,
+                "key": key,
+                "name": worker.name,
+                "target": worker.config.tmux_session,
+                "time": now_iso(),
+            }))
+        })
+        .await?
+    }
+}
+
+/// Ends a worker that is no registered session; whether it ran.
+pub(super) async fn stop(worker: Worker, message: Option<String>, caller: &Caller) -> Result<bool, Failure> {
+    let server = server_of(caller);
+    blocking(move || {
+        if let Some(message) = message.filter(|_| worker.is_running(&server).unwrap_or(false)) {
+            // It ends whether or not it hears why.
+            let mut said = json!({ "message": message });
+            if let Err(failure) = worker.type_in(&server, &message) {
+                said["error"] = failure.message.into();
+            }
+            worker.log().note("stop_message", said)?;
+        }
+        let killed = worker.end(&server)?;
+        worker.log().note("stop", json!({ "killed_session": killed }))?;
+        Ok(killed)
+    })
+    .await?
+}

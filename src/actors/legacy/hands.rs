@@ -1,0 +1,92 @@
+//! Typing into a worker's terminal, pressing a key in it, and ending it. Everything here blocks.
+
+use std::time::Duration;
+
+use super::Worker;
+use crate::codex::discover::system_processes;
+use crate::codex::pane::{PaneClass, PaneSigns, classify};
+use crate::domain::Failure;
+use crate::tmux::{KeyName, PaneView, SessionName, Target, TmuxServer, is_shell};
+
+/// Codex takes a paste as one event; an Enter in the same instant would become a line break in it.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// Stands before what is typed: a leading `!`, `/` or `@` would be a command.
+const HEADER: &str = "[conveyor nudge]";
+
+impl Worker {
+    fn view(&self, server: &TmuxServer) -> Result<(Target, PaneView, PaneClass), Failure> {
+        let target = self.target(server)?;
+        let view = server.view(&target, 0)?;
+        let class = classify(&view.text, &PaneSigns { title: Some(&view.pane.title), will_retry: false });
+        Ok((target, view, class))
+    }
+
+    /// Types a message and submits it, unless the screen would take it for something else.
+    ///
+    /// # Errors
+    /// `Refused` when it would, or there is no terminal; otherwise what tmux answers.
+    pub fn type_in(&self, server: &TmuxServer, message: &str) -> Result<(), Failure> {
+        let (target, view, class) = self.view(server)?;
+        let refused = |why: String| {
+            let attach = format!("look at it: `tmux attach -t {}`", self.config.tmux_session);
+            Err(Failure::refused(format!("worker {} was told nothing: {why}", self.name)).hint(attach))
+        };
+        if view.pane.dead || (view.pane.shows_shell() && !runs_a_program(view.pane.pid)) {
+            return refused("its program has exited".to_owned());
+        }
+        if class.blocks_paste() {
+            return refused(format!("its screen takes no message ({class})"));
+        }
+        let loaded = server.load_text(&target, &format!("{HEADER}\n{message}"))?;
+        let pane = Target::Pane(loaded.pane());
+        server.paste(loaded)?;
+        std::thread::sleep(SETTLE);
+        Ok(server.submit(&pane)?)
+    }
+
+    /// Presses a key, or the one that interrupts what runs there; gives its name.
+    ///
+    /// # Errors
+    /// `Refused` when the key would end an idle Codex, or there is no terminal.
+    pub fn press(&self, server: &TmuxServer, key: Option<KeyName>, dry_run: bool) -> Result<String, Failure> {
+        let (target, _, class) = self.view(server)?;
+        let usual = if class == PaneClass::Unknown { KeyName::interrupt() } else { KeyName::escape() };
+        let key = key.unwrap_or(usual);
+        if key == KeyName::interrupt() && matches!(class, PaneClass::Idle | PaneClass::IdleError) {
+            return Err(Failure::refused(format!("worker {} is idle, where C-c would end Codex", self.name))
+                .hint(format!(
+                    "to end it: `conveyor stop {}`; to stop a running turn, leave out --key",
+                    self.name
+                )));
+        }
+        if !dry_run {
+            server.send_key(&target, &key)?;
+        }
+        Ok(key.as_str().to_owned())
+    }
+
+    /// Ends its tmux session; whether there was one.
+    ///
+    /// # Errors
+    /// When tmux does not answer.
+    pub fn end(&self, server: &TmuxServer) -> Result<bool, Failure> {
+        let running = self.is_running(server)?;
+        if running {
+            server.kill_session(&SessionName::new(&self.config.tmux_session)?)?;
+        }
+        Ok(running)
+    }
+}
+
+/// Whether a shell was started for one command line and waits for a program in it: it reads nothing
+/// that is typed.
+fn runs_a_program(shell: u32) -> bool {
+    let processes = system_processes();
+    let is_for_one_line = processes.arguments(shell).is_ok_and(|words| words.iter().any(|word| word == "-c"));
+    let is_program = |pid: &u32| {
+        processes.arguments(*pid).is_ok_and(|words| words.first().is_some_and(|program| !is_shell(program)))
+    };
+    let children = processes.children(shell).unwrap_or_default();
+    is_for_one_line && !children.is_empty() && children.iter().all(is_program)
+}
