@@ -113,7 +113,8 @@ fn drop_our_indexes(conn: &Connection) {
         let Ok(migration) = fs::read_to_string(migration) else { continue };
         for found in index.captures_iter(&migration).filter(|found| !contract["tables"][&found[2]].is_null())
         {
-            conn.execute_batch(&format!("DROP INDEX {}", &found[1])).unwrap();
+            // A later migration may have made it anew.
+            conn.execute_batch(&format!("DROP INDEX IF EXISTS {}", &found[1])).unwrap();
         }
     }
 }
