@@ -219,6 +219,7 @@ fn call(request: Request, paths: &Paths, caller: Caller, output: &mut Output) ->
     let mut connection = Connection::open(paths.clone(), caller);
     match request {
         Request::Dispatch(args) => dispatch::run(&mut connection, &args, output),
+        Request::Replay(args) if args.follow => replay::follow(&mut connection, &args, output),
         Request::Pair(args) => pair::run(&mut connection, &args, paths, output),
         request => {
             let request = audit::meant(evidence::meant(deliveries::meant(request)));

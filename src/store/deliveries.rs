@@ -15,6 +15,7 @@ use serde_json::Value;
 use sha2::Digest;
 
 pub use doubt::{AbandonNudges, DoubtDelivery, Overdue, OverdueDeliveries, Unseen};
+pub(in crate::store) use list::newest_direct;
 pub use list::{Delivery, ListDeliveries, Receipt, find, newest_of_task};
 pub use settle::{SettleDelivery, Settled};
 

@@ -1,8 +1,11 @@
 //! The story of a task, told from the command line.
 
-use crate::support::World;
 use crate::support::rollout::Rollout;
+use crate::support::wait::PATIENCE;
+use crate::support::{World, wait_for};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 
 /// Task `t1` with a pair that has a rollout each, after one turn, one message and the finish.
 fn finished(world: &World) -> (Rollout, Rollout) {
@@ -97,5 +100,54 @@ fn a_replay_says_why_it_refuses_and_what_to_do() {
     world.conveyor(&["replay", "nope"]).exits(1);
     for bad in [["--limit", "0"], ["--since", "tomorrow"], ["--role", "boss"], ["--format", "novel"]] {
         world.conveyor(&[&["replay", "t1"], &bad[..]].concat()).exits(2);
+    }
+}
+
+/// What `conveyor replay t1 --follow` says while `act` does something, once it has told the beginning.
+fn followed(world: &World, act: impl FnOnce()) -> String {
+    let mut command = world.command(env!("CARGO_BIN_EXE_conveyor"));
+    let command = command.args(["replay", "t1", "--follow"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut told = String::new();
+    while !told.contains("task created") {
+        told += &lines.next().expect("the beginning is told");
+    }
+    act();
+    told += &lines.collect::<Vec<_>>().join("\n");
+    assert!(child.wait().unwrap().success());
+    told
+}
+
+#[test]
+fn a_replay_follows_the_task_until_it_ends_with_and_without_a_supervisor() {
+    for supervised in [false, true] {
+        let world = World::new();
+        let directory = world.work_dir("project");
+        let mut worker = Rollout::create(&world.codex_home(), &directory).unwrap();
+        let manager = Rollout::create(&world.codex_home(), &directory).unwrap();
+        world.conveyor(&["tasks", "--create", "t1", "--goal", "Ship it"]).ok();
+        register(&world, "worker", "w1", &worker.path);
+        register(&world, "manager", "m1", &manager.path);
+        world.conveyor(&["bind", "--task", "t1", "--worker", "w1", "--manager", "m1"]).ok();
+        if supervised {
+            world.conveyor(&["run", "--detach"]).ok();
+        }
+        let told = followed(&world, || {
+            worker.begin("do it").unwrap();
+            worker.complete("done").unwrap();
+            // Read by the supervisor, or by the replay itself.
+            wait_for("the turn is a fact", PATIENCE, || {
+                let replay = world.conveyor(&["replay", "t1"]).ok();
+                replay.stdout.contains("w1 completes its turn").then_some(())
+            });
+            world.conveyor(&["finish-task", "t1", "--reason", "all is well"]).ok();
+        });
+        for expect in ["w1 completes its turn", "finish_task succeeded: all is well"] {
+            assert_eq!(told.matches(expect).count(), 1, "supervised: {supervised}, {expect}:\n{told}");
+        }
+        if supervised {
+            world.conveyor(&["run", "--stop"]).ok();
+        }
     }
 }

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stderr, reason = "a console tool reports its steps on stderr")]
 
 mod bench;
+mod captures;
 mod ci;
 mod codex;
 mod error;
@@ -61,6 +62,12 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Play the demonstration and put what the views show of it into the README.
+    Captures {
+        /// With the real Codex.
+        #[arg(long)]
+        codex: bool,
+    },
     /// Check format, lints, documentation, dependencies and tests.
     Ci,
 }
@@ -82,6 +89,7 @@ fn run(command: Command) -> Result {
         Command::Bench { args } => bench::bench(&args),
         Command::Soak { minutes, seed } => soak::soak(minutes, seed),
         Command::Fuzz { seconds } => fuzz::fuzz(seconds),
+        Command::Captures { codex } => captures::captures(codex),
         Command::Ci => ci::ci(),
     }
 }

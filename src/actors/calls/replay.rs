@@ -46,6 +46,10 @@ pub struct ReplayArgs {
     #[arg(long)]
     #[serde(default)]
     pub local: bool,
+    /// Go on telling what happens, until the task has ended
+    #[arg(long, conflicts_with = "until")]
+    #[serde(skip)]
+    pub follow: bool,
 }
 
 fn timeline() -> ReplayFormat {

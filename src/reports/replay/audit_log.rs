@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::entry::{Entry, Severity};
+use crate::domain::words_of_time::words_for;
 use crate::store::events::AuditEvent;
 
 /// Characters of a value that a sentence shows.
@@ -83,6 +84,12 @@ fn sentence(event_type: &str, payload: &Value) -> (String, Severity) {
             Severity::Info,
         ),
         "binding_ended" => ("the pair is bound no longer".to_owned(), Severity::Info),
+        "session_nudged" if payload["success"] == json!(true) => {
+            (format!("says something to {}", word("session")), Severity::Info)
+        }
+        "session_interrupted" if payload["success"] == json!(true) => {
+            (format!("interrupts {}", word("session")), Severity::Warning)
+        }
         "manager_permission_checked" => permission(payload),
         "session_request_approved" => {
             (format!("approved what {} asked for: {}", word("session"), word("reason")), Severity::Info)
@@ -100,8 +107,24 @@ fn sentence(event_type: &str, payload: &Value) -> (String, Severity) {
             ),
             Severity::Info,
         ),
+        _ if payload["evidence_id"].is_i64() && payload["argv"].is_array() => evidence(payload),
         other => (plain(other, payload), severity(other, payload)),
     }
+}
+
+/// A command that was run to see whether something holds.
+fn evidence(payload: &Value) -> (String, Severity) {
+    let argv = payload["argv"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let argv = argv.collect::<Vec<_>>().join(" ");
+    let about = match (&payload["criterion_id"], &payload["iteration"]) {
+        (Value::Number(id), _) => format!(" of criterion {id}"),
+        (_, Value::Number(iteration)) => format!(" of iteration {iteration}"),
+        _ => String::new(),
+    };
+    let state = payload["state"].as_str().unwrap_or_default();
+    let took = payload["duration_ms"].as_i64().map(|ms| format!(" in {}", words_for(ms))).unwrap_or_default();
+    let severity = if matches!(state, "running" | "passed") { Severity::Info } else { Severity::Warning };
+    (format!("evidence{about} {}{took}: {argv}", state.replace('_', " ")), severity)
 }
 
 fn permission(payload: &Value) -> (String, Severity) {

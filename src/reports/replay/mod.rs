@@ -165,6 +165,7 @@ fn horizon(history: &History) -> Option<String> {
         cut(&history.begun, |row| &row.at),
         cut(&history.ended, |row| &row.at),
         cut(&history.facts, |row| &row.recorded_at),
+        cut(&history.direct, |row| &row.claimed_at),
     ];
     of_audit.chain(of_pair.into_iter().flatten()).map(instant).max()
 }

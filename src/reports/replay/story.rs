@@ -29,7 +29,7 @@ pub(super) fn timeline(history: &History) -> Vec<Entry> {
     let is_notable = |state| !matches!(state, AttemptState::Succeeded | AttemptState::Running);
     let attempts = audit.command_attempts.iter().filter(|attempt| is_notable(attempt.state));
     entries.extend(attempts.map(record::attempt));
-    entries.extend(audit.deliveries.iter().map(delivery));
+    entries.extend(audit.deliveries.iter().chain(&history.direct.rows).map(delivery));
     entries
 }
 
@@ -168,7 +168,8 @@ fn delivery(delivery: &Delivery) -> Entry {
 
 fn observed(delivery: &Delivery) -> (&String, String, Severity) {
     let (to, what) = (&delivery.target_session_name, &delivery.signal_type);
-    let after = span(sent(delivery), settled(delivery)).unwrap_or_default();
+    let begun = delivery.started_at.as_ref().unwrap_or(&delivery.claimed_at);
+    let after = span(begun, settled(delivery)).unwrap_or_default();
     let is_mail = delivery.transport == Some(TransportKind::Mailbox);
     let how = match (is_mail, delivery.transport) {
         (true, _) => format!("{to} takes {what} from its mailbox after {after}"),

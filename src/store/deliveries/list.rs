@@ -160,6 +160,26 @@ pub fn newest_of_task(conn: &Connection, task_id: &str, page: &Page) -> Result<N
     page::newest(conn, &source, task_id, page, Delivery::of)
 }
 
+/// The newest nudges and interrupts of the sessions of a binding, `?1`, at a time that `during` is the
+/// condition for.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub(in crate::store) fn newest_direct(
+    conn: &Connection,
+    binding_id: &str,
+    during: &str,
+    page: &Page,
+) -> Result<Newest<Delivery>, StoreError> {
+    let of_binding = format!(
+        "d.notification_id IS NULL AND d.command_id IS NULL AND d.target_session_id IN (
+             SELECT worker_session_id FROM bindings WHERE id = ?1
+             UNION ALL SELECT manager_session_id FROM bindings WHERE id = ?1) AND {during}"
+    );
+    let source = Source { select: SELECT, of_task: &of_binding, at: "d.claimed_at", order: "d.id" };
+    page::newest(conn, &source, binding_id, page, Delivery::of)
+}
+
 /// The newest deliveries that fit, newest first.
 #[derive(Debug, Clone, Default)]
 pub struct ListDeliveries {

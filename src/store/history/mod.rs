@@ -15,6 +15,7 @@ pub use told::ToldFact;
 pub use turns::{BegunTurn, EndedTurn};
 
 use super::audit::{self, Audit};
+use super::deliveries::{self, Delivery};
 use super::page::{Newest, Page};
 use super::transcripts::{self, StoredSegment};
 use super::{Query, StoreError, tasks};
@@ -35,6 +36,8 @@ pub struct History {
     pub ended: Newest<EndedTurn>,
     /// What became known about the sessions beside their turns.
     pub facts: Newest<ToldFact>,
+    /// What was said to the sessions, or stopped them, without a fact or a command behind it.
+    pub direct: Newest<Delivery>,
 }
 
 /// A page of a task's history.
@@ -63,6 +66,9 @@ impl Query for ReadHistory {
             begun: stays::newest(&stays, &page, |stay| turns::begun(conn, stay, &page))?,
             ended: stays::newest(&stays, &page, |stay| turns::ended(conn, stay, &page))?,
             facts: stays::newest(&stays, &page, |stay| told::newest(conn, stay, &page))?,
+            direct: stays::newest(&stays, &page, |stay| {
+                deliveries::newest_direct(conn, &stay.binding_id, &stays::during("d.claimed_at"), &page)
+            })?,
             audit: audit::read(conn, task, &page, false)?,
         })
     }
