@@ -28,13 +28,13 @@ impl ActionCheck {
     /// What would make it allowed, a command for each reason against it.
     pub fn hints(&self, task: &str) -> Vec<String> {
         let permissions = Asked::named(&self.action).map(Asked::permissions).unwrap_or_default();
-        let permits: Vec<String> = permissions.iter().map(|name| format!("--permit {name}")).collect();
+        let permission = permissions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" --permit ");
         let hint = |reason: &Denial| match reason {
             Denial::MissingWorkerHandoff => {
                 format!("say where the work stands: `conveyor handoff {task} --summary TEXT`")
             }
             Denial::MissingManagerConfig | Denial::PermissionNotEnabled => {
-                format!("grant it: `conveyor manager-config {task} {}`", permits.join(" "))
+                format!("grant it: `conveyor manager-config {task} --permit {permission}`")
             }
         };
         self.reasons.iter().map(hint).collect()

@@ -107,7 +107,7 @@ impl Call for ContinuationArgs {
             return Ok(ContinuationReply::Submitted(hub.store.write(submit).await?));
         }
         let review = Review::read(payload).map_err(|refusal| {
-            refusal.hint(format!("hand in a whole one: `conveyor continuation {task} --review --from-stdin`"))
+            refusal.hint(format!("how to hand it in: `conveyor continuation {task} --review --help`"))
         })?;
         let record = RecordReview { task, correlation_id, review };
         Ok(ContinuationReply::Reviewed(Box::new(hub.store.write(record).await?)))
