@@ -41,6 +41,7 @@ mod stop;
 mod table;
 mod tasks;
 mod telemetry;
+mod top;
 mod trace;
 mod transcripts;
 mod wait;
@@ -215,6 +216,11 @@ fn refuse_lost_path(database: &Path) -> Result<(), Failure> {
 }
 
 fn call(request: Request, paths: &Paths, caller: Caller, output: &mut Output) -> Result<u8, Failure> {
+    if let Request::Top(args) = &request
+        && top::is_watched(args, output)
+    {
+        return top::watch(args, paths, &caller);
+    }
     progress::show();
     let mut connection = Connection::open(paths.clone(), caller);
     match request {

@@ -73,6 +73,7 @@ pub mod telemetry;
 pub mod terminals;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod top;
 pub mod trace;
 pub mod transcripts;
 pub mod triage;

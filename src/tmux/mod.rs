@@ -11,6 +11,7 @@
 //! - A deadline that passes means the effect is unknown ([`TmuxError::effect_unknown`]): a server
 //!   that wakes up later still carries the command out.
 
+mod attach;
 mod command;
 mod error;
 mod key;

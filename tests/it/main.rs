@@ -34,3 +34,4 @@ mod telemetry;
 mod tidy;
 mod tmux;
 mod told;
+mod top;

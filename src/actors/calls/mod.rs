@@ -45,6 +45,7 @@ pub mod summary;
 pub mod tail;
 pub mod tasks;
 pub mod telemetry;
+pub mod top;
 pub mod trace;
 pub mod transcripts;
 pub mod values;
@@ -196,6 +197,7 @@ macro_rules! for_each_call {
             Tail(tail::TailArgs),
             Tasks(tasks::TasksArgs),
             Telemetry(telemetry::TelemetryArgs),
+            Top(top::TopArgs),
             Prune(transcripts::PruneArgs),
             Trace(trace::TraceArgs),
             TranscriptCapture(transcripts::TranscriptCaptureArgs),

@@ -25,8 +25,8 @@ const VALUES: [(&str, &str); 4] = [
 const ONLY_READ: [&str; 8] =
     ["demo", "pair", "register-manager", "register-worker", "run", "start-manager", "start-worker", "wait"];
 
-/// Flags that make a command go on.
-const ENDLESS: [&str; 2] = ["--wait", "--watch"];
+/// Flags with which a command goes on, or needs a document to be handed in.
+const ONLY_READ_WITH: [&str; 3] = ["--from-stdin", "--wait", "--watch"];
 
 /// The words of a command line, as a shell reads them.
 fn words(line: &str) -> Vec<String> {
@@ -71,8 +71,8 @@ fn filled(line: &str) -> String {
 
 /// Whether running it shows nothing that reading it would not.
 fn only_read(words: &[String]) -> bool {
-    let endless = words.iter().any(|word| ENDLESS.contains(&word.as_str()));
-    words.len() < 3 || endless || ONLY_READ.contains(&words[1].as_str())
+    let by_flag = words.iter().any(|word| ONLY_READ_WITH.contains(&word.as_str()));
+    words.len() < 3 || by_flag || ONLY_READ.contains(&words[1].as_str())
 }
 
 /// Why a command line is none of this program: it must be understood as a whole, and, where that does
