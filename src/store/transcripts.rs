@@ -430,9 +430,9 @@ mod tests {
         assert_eq!(prune(1, true), (2, 0));
         assert_eq!(prune(1, false), (2, 2));
         assert_eq!(prune(1, false), (0, 0));
-        let kept = "SELECT segment_text FROM transcript_segments WHERE segment_text IS NOT NULL";
+        let kept = "SELECT segment_text FROM transcript_segments WHERE segment_text IS NOT NULL ORDER BY id";
         assert_eq!(db.texts(kept), ["c", "m"]);
-        let captures = "SELECT content FROM terminal_captures WHERE content IS NOT NULL";
+        let captures = "SELECT content FROM terminal_captures WHERE content IS NOT NULL ORDER BY id";
         assert_eq!(db.texts(captures), ["a\nb\nc", "m"]);
         assert_eq!(
             db.jsons("SELECT payload_json FROM events WHERE type = 'transcript_segments_pruned'"),

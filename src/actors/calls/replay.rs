@@ -48,7 +48,7 @@ pub struct ReplayArgs {
     pub local: bool,
     /// Go on telling what happens, until the task has ended
     #[arg(long, conflicts_with = "until")]
-    #[serde(skip)]
+    #[serde(default)]
     pub follow: bool,
 }
 
