@@ -83,7 +83,7 @@ impl ReplayArgs {
 impl Call for ReplayArgs {
     type Reply = Replay;
     const TOOL: ToolKind = ToolKind::Reads;
-    const NOT_FOR_TOOLS: &'static [&'static str] = &["local"];
+    const NOT_FOR_TOOLS: &'static [&'static str] = &["local", "follow"];
 
     async fn serve(self, hub: &Hub, _: &Caller) -> Result<Replay, Failure> {
         let options = self.options();
