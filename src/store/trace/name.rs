@@ -65,7 +65,8 @@ fn numbered(conn: &Connection, id: &str) -> Result<Vec<Object>, StoreError> {
         [_] => Ok(found),
         several => {
             let kinds: Vec<String> = several.iter().map(|object| object.kind.to_string()).collect();
-            let mut failure = Failure::refused(format!("{id} is the number of a {}", kinds.join(", a ")));
+            let mut failure =
+                Failure::refused(format!("{id} is the number of more than one object: {}", kinds.join(", ")));
             for object in several {
                 failure = failure.hint(format!("`conveyor trace {}:{id}`", object.kind));
             }

@@ -88,7 +88,7 @@ fn an_id_that_names_nothing_or_too_much_says_what_to_try() {
         assert!(failure.message.contains(expect), "{failure}");
         assert!(failure.hints.iter().any(|given| given.contains(hint)), "{:?}", failure.hints);
     };
-    check("1", "1 is the number of a fact, a notification", "conveyor trace fact:1");
+    check("1", "1 is the number of more than one object: fact, notification", "conveyor trace fact:1");
     check("999", "nothing on record has the number 999", "replay");
     check("delivery:9", "delivery 9 does not exist", "conveyor deliveries");
     check("command-nope", "nothing on record has the id \"command-nope\"", "conveyor commands");
