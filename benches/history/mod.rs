@@ -17,7 +17,7 @@ const GOAL_MS: f64 = 100.0;
 const SAMPLES: u32 = 5;
 
 /// The views of all tasks, and of `t0`, which has a tenth of everything.
-const VIEWS: [&str; 42] = [
+const VIEWS: [&str; 36] = [
     "tasks",
     "tasks --active",
     "sessions",
@@ -33,32 +33,26 @@ const VIEWS: [&str; 42] = [
     "session-inbox m0",
     "commands",
     "commands --state pending",
-    "criteria t0",
-    "runs --list t0",
+    "criteria --list t0",
+    "runs --list",
     "cycle t0",
     "tail w0",
     "approvals",
     "wait --for inbox --timeout 0 --task t0",
     "replay t0",
-    "replay t0 --timeline",
+    "replay t0 --format full-transcript",
     "db-doctor",
     "db-doctor --live",
     "reconcile",
     "discover turn",
     "telemetry",
-    "telemetry list",
-    "telemetry search turn",
-    "telemetry summary",
     "telemetry metrics",
     "telemetry task t0",
     "telemetry failures",
-    "telemetry snapshot",
-    "telemetry runs",
-    "loop-status t0",
-    "evidence list t0",
-    "events t0",
+    "telemetry snapshot t0",
+    "telemetry check",
+    "evidence",
     "trace correlation-10",
-    "export-task t0",
     "dispatch --dry-run",
 ];
 
