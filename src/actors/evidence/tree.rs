@@ -5,6 +5,7 @@
 //! whether it is committed or not.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -55,8 +56,7 @@ impl Git {
     fn write_tree(&self, scratch: &Path, except: &[PathBuf]) -> Option<String> {
         let (index, objects) = (scratch.join("index"), scratch.join("objects"));
         std::fs::create_dir(&objects).ok()?;
-        // With the index go the times of the files in it, so that only what changed is read.
-        match std::fs::copy(&self.index, &index) {
+        match copy_with_its_time(&self.index, &index) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return None,
             _ => {}
         }
@@ -83,6 +83,14 @@ impl Git {
         });
         std::iter::once(".".into()).chain(excluded).collect()
     }
+}
+
+/// With the index go the times of the files in it, so that only what changed is read. Git compares them by
+/// the second, and reads a file whose time is not before the index's own: that one must stay, too.
+fn copy_with_its_time(index: &Path, copy: &Path) -> io::Result<()> {
+    let written = std::fs::metadata(index)?.modified()?;
+    std::fs::copy(index, copy)?;
+    File::options().write(true).open(copy)?.set_modified(written)
 }
 
 #[cfg(test)]
@@ -129,5 +137,25 @@ mod tests {
         assert_eq!(look(), ignoring);
         std::fs::create_dir(top.join("sub")).unwrap();
         assert_eq!(super::look(&top.join("sub"), &except).unwrap(), ignoring, "from anywhere in it");
+    }
+
+    #[test]
+    fn a_change_in_the_second_of_the_index_is_seen() {
+        let directory = tempfile::tempdir().unwrap();
+        let top = directory.path();
+        let then = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+        let back_then = |name: &str| {
+            File::options().write(true).open(top.join(name)).unwrap().set_modified(then).unwrap();
+        };
+        git(top, "init -q");
+        git(top, "config core.trustctime false");
+        std::fs::write(top.join("a"), "1").unwrap();
+        back_then("a");
+        git(top, "add a");
+        back_then(".git/index");
+        let first = look(top, &[]).unwrap();
+        std::fs::write(top.join("a"), "2").unwrap();
+        back_then("a");
+        assert_ne!(look(top, &[]).unwrap().tree, first.tree);
     }
 }
