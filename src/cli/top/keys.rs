@@ -2,6 +2,7 @@
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use super::calls::ActingCall;
 use super::screen::{Mode, Screen};
 use crate::domain::Role;
 
@@ -10,12 +11,8 @@ use crate::domain::Role;
 pub(super) enum Deed {
     /// See the terminal of this tmux session.
     Attach { session: String, socket: Option<String> },
-    /// Send a text.
-    Nudge { session: String, text: String },
-    /// Interrupt this session.
-    Interrupt(String),
-    /// Look at this task as its manager does.
-    Cycle(String),
+    /// Make this call.
+    Call(ActingCall),
     /// Stop watching.
     End,
 }
@@ -32,10 +29,21 @@ pub(super) fn press(screen: &mut Screen, key: KeyEvent) -> Option<Deed> {
     }
 }
 
+/// Takes a text that was pasted. Where none is being written it is not for this view, and its letters
+/// are no keys.
+pub(super) fn paste(screen: &mut Screen, pasted: &str) {
+    if let Mode::Writing { text, .. } = &mut screen.mode {
+        *text += &pasted.replace('\r', "\n");
+    }
+}
+
 fn watching(screen: &mut Screen, key: KeyCode) -> Option<Deed> {
-    screen.said = None;
+    screen.said.clear();
     match key {
-        KeyCode::Char('q') | KeyCode::Esc => return Some(Deed::End),
+        KeyCode::Char('q') | KeyCode::Esc if screen.under_way.is_empty() => return Some(Deed::End),
+        KeyCode::Char('q') | KeyCode::Esc => {
+            screen.ask("end before it is known how that goes?".to_owned(), Deed::End);
+        }
         KeyCode::Up | KeyCode::Char('k') => screen.row = screen.row.saturating_sub(1),
         KeyCode::Down | KeyCode::Char('j') => {
             screen.row = (screen.row + 1).min(screen.frame.pairs.len().saturating_sub(1));
@@ -52,7 +60,7 @@ fn watching(screen: &mut Screen, key: KeyCode) -> Option<Deed> {
 fn act(screen: &mut Screen, key: KeyCode) -> Option<Deed> {
     let (pair, session) = (screen.pair()?, screen.session()?);
     let name = session.name.clone();
-    let cycle = Deed::Cycle(pair.task.clone());
+    let cycle = Deed::Call(ActingCall::Cycle(pair.task.clone()));
     match key {
         KeyCode::Enter | KeyCode::Char('a') => match session.tmux_session.clone() {
             Some(session_of_tmux) => {
@@ -62,7 +70,9 @@ fn act(screen: &mut Screen, key: KeyCode) -> Option<Deed> {
             None => screen.say(format!("{name} has no terminal")),
         },
         KeyCode::Char('n') => screen.mode = Mode::Writing { session: name, text: String::new() },
-        KeyCode::Char('i') => screen.ask(format!("interrupt {name}?"), Deed::Interrupt(name)),
+        KeyCode::Char('i') => {
+            screen.ask(format!("interrupt {name}?"), Deed::Call(ActingCall::Interrupt(name)))
+        }
         // A cycle takes what waits for the manager, who then hears of it from nobody.
         KeyCode::Char('c') if pair.manager.inbox > 0 => {
             screen.ask(format!("take what waits in the inbox of {}?", pair.manager.name), cycle);
@@ -77,7 +87,7 @@ fn writing(screen: &mut Screen, key: KeyCode, session: String, mut text: String)
     match key {
         KeyCode::Esc => return None,
         KeyCode::Enter if text.trim().is_empty() => return None,
-        KeyCode::Enter => return Some(Deed::Nudge { session, text }),
+        KeyCode::Enter => return Some(Deed::Call(ActingCall::Nudge { session, text })),
         KeyCode::Backspace => drop(text.pop()),
         KeyCode::Char(character) => text.push(character),
         _ => {}
@@ -104,15 +114,27 @@ mod tests {
         use KeyCode::{Backspace, Char, Down, Enter, Esc, Tab, Up};
         let attach =
             |session: &str| Deed::Attach { session: session.into(), socket: Some("/run/tmux".into()) };
+        let cycle = |task: &str| Deed::Call(ActingCall::Cycle(task.into()));
+        let interrupt = Deed::Call(ActingCall::Interrupt("auth-worker".into()));
         check(&[Enter], &[attach("codex-auth-worker")]);
         check(&[Tab, Enter], &[attach("codex-auth-manager")]);
         check(&[Down, Enter], &[]);
-        check(&[Up, Char('c')], &[Deed::Cycle("auth".into())]);
-        check(&[Down, Down, Char('c'), Char('n'), Char('c'), Char('y')], &[Deed::Cycle("docs".into())]);
-        check(&[Char('i'), Char('n'), Char('i'), Char('y')], &[Deed::Interrupt("auth-worker".into())]);
-        let nudge = Deed::Nudge { session: "auth-worker".into(), text: "qo".into() };
+        check(&[Up, Char('c')], &[cycle("auth")]);
+        check(&[Down, Down, Char('c'), Char('n'), Char('c'), Char('y')], &[cycle("docs")]);
+        check(&[Char('i'), Char('n'), Char('i'), Char('y')], &[interrupt]);
+        let nudge = Deed::Call(ActingCall::Nudge { session: "auth-worker".into(), text: "qo".into() });
         check(&[Char('n'), Char('q'), Char('x'), Backspace, Char('o'), Enter], &[nudge]);
         check(&[Char('n'), Char('q'), Esc, Char('n'), Char(' '), Enter, Char('q')], &[Deed::End]);
+    }
+
+    #[test]
+    fn what_is_under_way_is_not_left_by_accident() {
+        let mut screen = Screen::new(frame());
+        screen.under_way = vec!["sending to auth-worker".into()];
+        assert_eq!(press_all(&mut screen, &[KeyCode::Char('q'), KeyCode::Char('n'), KeyCode::Esc]), []);
+        assert_eq!(press_all(&mut screen, &[KeyCode::Char('y')]), [Deed::End]);
+        let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+        assert_eq!(press(&mut screen, interrupt), Some(Deed::End));
     }
 
     #[test]

@@ -1,32 +1,43 @@
 //! `conveyor top`: all pairs, live.
 
+mod beside;
+mod calls;
 mod keys;
 mod rows;
 mod screen;
 mod view;
 
-use std::io::{IsTerminal, stdout};
-use std::time::Instant;
+use std::io::{self, IsTerminal, stdout};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ratatui::DefaultTerminal;
-use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use ratatui::crossterm::event::{
+    self, DisableBracketedPaste, EnableBracketedPaste, Event, KeyEvent, KeyEventKind,
+};
+use ratatui::crossterm::execute;
 
-use super::connection::Connection;
 use super::output::Output;
 use super::show::Show;
 use super::table::aligned;
 use crate::actors::Caller;
-use crate::actors::calls::act::{SessionInterruptArgs, SessionNudgeArgs};
-use crate::actors::calls::cycle::CycleArgs;
 use crate::actors::calls::top::TopArgs;
 use crate::actors::paths::Paths;
 use crate::domain::Failure;
-use crate::domain::busy_wait::DEFAULT_BUSY_WAIT_SECONDS;
 use crate::store::top::TopFrame;
 use crate::tmux::TmuxServer;
 
+use beside::Beside;
+use calls::Calls;
 use keys::Deed;
 use screen::Screen;
+
+/// How often somebody asks after what is under way.
+const ASKS: Duration = Duration::from_millis(50);
+
+/// A look that takes longer is told of.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 impl Show for TopArgs {
     fn text(&self, frame: &TopFrame) -> Option<String> {
@@ -42,88 +53,121 @@ pub(super) fn is_watched(args: &TopArgs, output: &Output) -> bool {
 
 /// Shows the pairs until the person has seen enough.
 pub(super) fn watch(args: &TopArgs, paths: &Paths, caller: &Caller) -> Result<u8, Failure> {
-    let calls = Calls { args, paths, caller };
-    let mut screen = Screen::new(calls.look()?);
-    let mut terminal = ratatui::init();
-    let watched = calls.follow(&mut terminal, &mut screen);
-    ratatui::restore();
-    watched.map(|()| 0)
+    let calls = Calls { args: args.clone(), paths: paths.clone(), caller: caller.clone() };
+    let screen = Screen::new(calls.look()?);
+    let mut watch = Watch {
+        calls: Arc::new(calls),
+        screen,
+        looked_at: Instant::now(),
+        looks: Beside::default(),
+        deeds: Beside::default(),
+    };
+    let watched = take_terminal().and_then(|mut terminal| watch.follow(&mut terminal));
+    give_terminal_back();
+    watched.map(|()| 0).map_err(|error| no_terminal(&error))
 }
 
-/// The calls that the view makes. Each finds the supervisor anew: it may come and go meanwhile.
-struct Calls<'a> {
-    args: &'a TopArgs,
-    paths: &'a Paths,
-    caller: &'a Caller,
+/// The view. It draws and takes keys; whatever may take time happens beside it.
+struct Watch {
+    calls: Arc<Calls>,
+    screen: Screen,
+    /// When the last look was taken.
+    looked_at: Instant,
+    looks: Beside<Result<TopFrame, Failure>>,
+    deeds: Beside<Result<String, Failure>>,
 }
 
-impl Calls<'_> {
-    fn connection(&self) -> Connection {
-        Connection::open(self.paths.clone(), self.caller.clone())
-    }
-
-    fn look(&self) -> Result<TopFrame, Failure> {
-        self.connection().call(self.args.clone())
-    }
-
-    fn follow(&self, terminal: &mut DefaultTerminal, screen: &mut Screen) -> Result<(), Failure> {
-        let mut looked_at = Instant::now();
+impl Watch {
+    fn follow(&mut self, terminal: &mut DefaultTerminal) -> io::Result<()> {
         loop {
-            terminal.draw(|frame| view::draw(frame, screen)).map_err(|error| no_terminal(&error))?;
-            let rest = self.args.interval.duration().saturating_sub(looked_at.elapsed());
-            if event::poll(rest).map_err(|error| no_terminal(&error))? {
-                let key = match event::read().map_err(|error| no_terminal(&error))? {
-                    Event::Key(key) if key.kind != KeyEventKind::Release => key,
-                    _ => continue,
-                };
-                match keys::press(screen, key) {
-                    Some(Deed::End) => return Ok(()),
-                    Some(Deed::Attach { session, socket }) => {
-                        ratatui::restore();
-                        let attached = attach(&session, socket);
-                        *terminal = ratatui::init();
-                        screen.say(told(attached));
-                    }
-                    Some(deed) => screen.say(told(self.act(deed))),
-                    None => {}
-                }
-            } else {
-                match self.look() {
-                    Ok(frame) => screen.renew(frame),
-                    Err(failure) => screen.say(told(Err(failure))),
-                }
-                looked_at = Instant::now();
+            self.hear();
+            self.look();
+            terminal.draw(|frame| view::draw(frame, &self.screen))?;
+            if !event::poll(self.pause())? {
+                continue;
+            }
+            let then = match event::read()? {
+                Event::Key(key) if key.kind != KeyEventKind::Release => self.press(key, terminal)?,
+                Event::Paste(text) => self.paste(&text),
+                // The next drawing finds the terminal's new size by itself.
+                _ => ControlFlow::Continue(()),
+            };
+            if then.is_break() {
+                return Ok(());
             }
         }
     }
 
-    /// Does what a key asked for, and says how it went.
-    fn act(&self, deed: Deed) -> Result<String, Failure> {
-        match deed {
-            Deed::Nudge { session, text } => {
-                let said = format!("sent to {session}");
-                self.connection().call(SessionNudgeArgs { name: session, text, dry_run: false }).map(|_| said)
+    /// Takes in what has become known.
+    fn hear(&mut self) {
+        for look in self.looks.ended() {
+            match look {
+                Ok(frame) => self.screen.renew(frame),
+                Err(failure) => self.screen.trouble = Some(told(Err(failure))),
             }
-            Deed::Interrupt(session) => {
-                let said = format!("{session} was interrupted");
-                let interrupt = SessionInterruptArgs {
-                    name: session,
-                    key: None,
-                    followup: None,
-                    dry_run: false,
-                    force: false,
-                };
-                self.connection().call(interrupt).map(|_| said)
-            }
-            Deed::Cycle(task) => {
-                let report = self
-                    .connection()
-                    .call(CycleArgs { task: task.clone(), busy_wait_seconds: DEFAULT_BUSY_WAIT_SECONDS })?;
-                Ok(format!("cycle {} of {task}: the worker is {}", report.cycle_id, report.worker.state))
-            }
-            Deed::Attach { .. } | Deed::End => Ok(String::new()),
+        }
+        for deed in self.deeds.ended() {
+            self.screen.say(told(deed));
+        }
+        self.screen.under_way = self.deeds.names();
+    }
+
+    /// Begins a look when it is time for one.
+    fn look(&mut self) {
+        let since = self.looked_at.elapsed();
+        if self.looks.is_idle() && since >= self.calls.args.interval.duration() {
+            let calls = Arc::clone(&self.calls);
+            self.looks.start("a look".to_owned(), move || calls.look());
+            self.looked_at = Instant::now();
+        } else if !self.looks.is_idle() && since > PATIENCE {
+            self.screen.trouble = Some(format!("no answer for {}s", since.as_secs()));
         }
     }
+
+    /// How long nothing will happen but keys.
+    fn pause(&self) -> Duration {
+        if self.looks.is_idle() && self.deeds.is_idle() {
+            self.calls.args.interval.duration().saturating_sub(self.looked_at.elapsed())
+        } else {
+            ASKS
+        }
+    }
+
+    fn press(&mut self, key: KeyEvent, terminal: &mut DefaultTerminal) -> io::Result<ControlFlow<()>> {
+        match keys::press(&mut self.screen, key) {
+            None => {}
+            Some(Deed::End) => return Ok(ControlFlow::Break(())),
+            Some(Deed::Attach { session, socket }) => {
+                give_terminal_back();
+                let attached = attach(&session, socket);
+                *terminal = take_terminal()?;
+                self.screen.say(told(attached));
+            }
+            Some(Deed::Call(call)) => {
+                let calls = Arc::clone(&self.calls);
+                self.deeds.start(call.to_string(), move || calls.make(call));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn paste(&mut self, text: &str) -> ControlFlow<()> {
+        keys::paste(&mut self.screen, text);
+        ControlFlow::Continue(())
+    }
+}
+
+/// Has the terminal for the view alone. A pasted text comes as one, not as keys.
+fn take_terminal() -> io::Result<DefaultTerminal> {
+    let terminal = ratatui::try_init()?;
+    execute!(stdout(), EnableBracketedPaste)?;
+    Ok(terminal)
+}
+
+fn give_terminal_back() {
+    // Where it is gone, nothing has to be as it was.
+    let _ = execute!(stdout(), DisableBracketedPaste);
+    ratatui::restore();
 }
 
 /// Hands the terminal to tmux until the person comes back.
@@ -142,7 +186,7 @@ fn told(outcome: Result<String, Failure>) -> String {
     })
 }
 
-fn no_terminal(error: &std::io::Error) -> Failure {
+fn no_terminal(error: &io::Error) -> Failure {
     Failure::external(format!("failed to draw on the terminal: {error}"))
         .hint("print one look instead: `conveyor top --once`")
 }

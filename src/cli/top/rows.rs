@@ -52,7 +52,7 @@ pub(super) fn heading(frame: &TopFrame) -> String {
         (Some(dispatcher), true) => format!("supervised, dispatched by {}", dispatcher.id),
         (None, true) => "supervised".to_owned(),
         (Some(dispatcher), false) if dispatcher.age_seconds < SILENT_SECONDS => {
-            format!("no supervisor; {} dispatches", dispatcher.id)
+            format!("no supervisor; {} was heard of {} ago", dispatcher.id, age(dispatcher.age_seconds))
         }
         (Some(dispatcher), false) => {
             format!(

@@ -24,25 +24,38 @@ pub(super) struct Screen {
     /// The chosen side of the pair.
     pub(super) side: Role,
     pub(super) mode: Mode,
-    /// What became of the last deed.
-    pub(super) said: Option<String>,
+    /// What became of the last deeds, since a key was pressed.
+    pub(super) said: Vec<String>,
+    /// What is being done, oldest first.
+    pub(super) under_way: Vec<String>,
+    /// Why there is no newer look.
+    pub(super) trouble: Option<String>,
 }
 
 impl Screen {
     pub(super) fn new(frame: TopFrame) -> Self {
-        Self { frame, row: 0, side: Role::Worker, mode: Mode::Watching, said: None }
+        Self {
+            frame,
+            row: 0,
+            side: Role::Worker,
+            mode: Mode::Watching,
+            said: Vec::new(),
+            under_way: Vec::new(),
+            trouble: None,
+        }
     }
 
     /// Takes a newer look. The chosen pair stays chosen wherever it is now.
     pub(super) fn renew(&mut self, frame: TopFrame) {
         let chosen = self.pair().map(|pair| pair.task.clone());
         self.frame = frame;
+        self.trouble = None;
         let found = self.frame.pairs.iter().position(|pair| Some(&pair.task) == chosen.as_ref());
         self.row = found.unwrap_or(self.row).min(self.frame.pairs.len().saturating_sub(1));
     }
 
     pub(super) fn say(&mut self, said: String) {
-        self.said = Some(said);
+        self.said.push(said);
     }
 
     /// Lets the person confirm a deed.

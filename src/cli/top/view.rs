@@ -15,25 +15,38 @@ use crate::domain::session_fact::SessionFactKind;
 const COLUMNS: [(u16, &[usize]); 3] =
     [(100, &[0, 1, 2, 3, 4, 5, 6, 7, 8]), (60, &[0, 1, 2, 3, 6, 7, 8]), (0, &[0, 2, 3])];
 
-/// What became of a deed may take this many lines.
-const MOST_LINES: usize = 3;
+/// The keys, or what stands in their place, may take this many lines.
+const MOST_LINES: usize = 6;
 
 /// What the keys do.
 const KEYS: &str = "↑↓ pair  Tab side  Enter attach  n nudge  i interrupt  c cycle  q quit";
 
 /// Draws everything.
 pub(super) fn draw(frame: &mut Frame<'_>, screen: &Screen) {
-    let last = last_line(screen);
-    let last_height = last.chars().count().div_ceil(usize::from(frame.area().width.max(1)));
-    let last_height = if screen.said.is_some() { last_height.clamp(1, MOST_LINES) as u16 } else { 1 };
-    let parts =
-        [Constraint::Length(1), Constraint::Min(1), Constraint::Length(1), Constraint::Length(last_height)];
+    let width = usize::from(frame.area().width.max(1));
+    let (news, prompt) = (news(screen), prompt(screen, width));
+    let news_height: usize = news.iter().map(|line| line.chars().count().div_ceil(width)).sum();
+    let last_height = news_height + prompt.iter().len();
+    let parts = [
+        Constraint::Length(1),
+        Constraint::Min(1),
+        Constraint::Length(1),
+        Constraint::Length(last_height.clamp(1, MOST_LINES) as u16),
+    ];
     let [top, middle, chosen, bottom] = Layout::vertical(parts).areas(frame.area());
-    let bold = Style::new().add_modifier(Modifier::BOLD);
-    frame.render_widget(Line::styled(rows::heading(&screen.frame), bold), top);
+    frame.render_widget(heading(screen), top);
     draw_pairs(frame, screen, middle);
     frame.render_widget(Line::raw(about_chosen(screen)), chosen);
+    let last: Vec<Line<'_>> = news.into_iter().chain(prompt).map(Line::raw).collect();
     frame.render_widget(Paragraph::new(last).wrap(Wrap { trim: true }), bottom);
+}
+
+fn heading(screen: &Screen) -> Line<'static> {
+    let bold = Style::new().add_modifier(Modifier::BOLD);
+    match &screen.trouble {
+        Some(trouble) => Line::styled(format!("not up to date: {trouble}"), bold.fg(Color::Yellow)),
+        None => Line::styled(rows::heading(&screen.frame), bold),
+    }
 }
 
 fn draw_pairs(frame: &mut Frame<'_>, screen: &Screen, area: Rect) {
@@ -74,13 +87,26 @@ fn about_chosen(screen: &Screen) -> String {
     told
 }
 
-fn last_line(screen: &Screen) -> String {
-    match (&screen.mode, &screen.said) {
-        (Mode::Writing { session, text }, _) => format!("to {session}: {text}▏"),
-        (Mode::Confirming { question, .. }, _) => format!("{question} y/n"),
-        (Mode::Watching, Some(said)) => said.clone(),
-        (Mode::Watching, None) => KEYS.to_owned(),
+/// What is being done, and what became of what was done.
+fn news(screen: &Screen) -> Vec<String> {
+    let under_way = (!screen.under_way.is_empty()).then(|| format!("{} ...", screen.under_way.join(", ")));
+    under_way.into_iter().chain(screen.said.iter().cloned()).collect()
+}
+
+/// What the keys are for at the moment; not repeated where something was said.
+fn prompt(screen: &Screen, width: usize) -> Option<String> {
+    match &screen.mode {
+        Mode::Writing { session, text } => Some(end_of(&format!("to {session}: {text}▏"), width)),
+        Mode::Confirming { question, .. } => Some(format!("{question} y/n")),
+        Mode::Watching if !screen.said.is_empty() => None,
+        Mode::Watching => Some(KEYS.to_owned()),
     }
+}
+
+/// As much of the end of a line as there is room for: where the person writes.
+fn end_of(line: &str, width: usize) -> String {
+    let over = line.chars().count().saturating_sub(width);
+    line.chars().skip(over).collect()
 }
 
 #[cfg(test)]
@@ -90,7 +116,7 @@ pub(super) mod tests {
     use ratatui::backend::TestBackend;
     use ratatui::crossterm::event::{KeyCode, KeyEvent};
 
-    use super::super::keys::press;
+    use super::super::keys::{paste, press};
     use super::*;
     use crate::domain::{Activity, TurnOutcome};
     use crate::store::top::{Dispatcher, TopFrame, TopPair, TopSession};
@@ -167,6 +193,37 @@ pub(super) mod tests {
         press(&mut screen, KeyEvent::from(KeyCode::Esc));
         press(&mut screen, KeyEvent::from(KeyCode::Char('i')));
         assert!(drawn(&screen, 80).contains("interrupt auth-manager? y/n"));
+    }
+
+    #[test]
+    fn what_is_done_beside_the_view_is_shown_with_what_comes_of_it() {
+        let mut screen = Screen::new(frame());
+        screen.under_way = vec!["sending to auth-worker".into(), "looking at docs".into()];
+        assert!(drawn(&screen, 80).contains("sending to auth-worker, looking at docs ..."));
+        assert!(drawn(&screen, 80).contains("q quit"));
+        press(&mut screen, KeyEvent::from(KeyCode::Char('n')));
+        screen.under_way.clear();
+        screen.say("sent to auth-worker".to_owned());
+        let shown = drawn(&screen, 80);
+        assert!(shown.contains("sent to auth-worker") && shown.contains("to auth-worker: ▏"), "{shown}");
+    }
+
+    #[test]
+    fn the_end_of_a_long_text_is_what_is_seen_of_it() {
+        let mut screen = Screen::new(frame());
+        press(&mut screen, KeyEvent::from(KeyCode::Char('n')));
+        paste(&mut screen, &format!("{}the end", "word ".repeat(40)));
+        let shown = drawn(&screen, 40);
+        assert!(shown.contains("the end▏") && !shown.contains("to auth-worker"), "{shown}");
+    }
+
+    #[test]
+    fn a_look_that_fails_is_told_of_until_one_does_not() {
+        let mut screen = Screen::new(frame());
+        screen.trouble = Some("no answer for 4s".to_owned());
+        assert!(drawn(&screen, 80).contains("not up to date: no answer for 4s"));
+        screen.renew(frame());
+        assert!(drawn(&screen, 80).contains("2 pairs, supervised"));
     }
 
     #[test]
