@@ -24,6 +24,7 @@ mod mcp;
 mod observe;
 mod pair;
 mod qa;
+mod readme;
 mod record;
 mod refusals;
 mod replay;

@@ -22,12 +22,4 @@ pub(crate) enum Error {
     NoCodex(PathBuf),
     #[error("{0} turns found something wrong; what they said is above, with the seed before it")]
     Violations(u64),
-    #[error("cannot read what `conveyor {what}` answered: {source}")]
-    Json { what: &'static str, source: serde_json::Error },
-    #[error(
-        "the document has no markers for the capture {name}: `<!-- capture: {name} -->` and `<!-- end of capture -->`"
-    )]
-    NoMarker { name: &'static str },
-    #[error("cannot read, write or remove {}: {source}", path.display())]
-    File { path: PathBuf, source: io::Error },
 }

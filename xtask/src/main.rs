@@ -62,12 +62,8 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
-    /// Play the demonstration and put what the views show of it into the README.
-    Captures {
-        /// With the real Codex.
-        #[arg(long)]
-        codex: bool,
-    },
+    /// Play the demonstration with the real Codex and put what the views show of it into the README.
+    Captures,
     /// Check format, lints, documentation, dependencies and tests.
     Ci,
 }
@@ -89,7 +85,7 @@ fn run(command: Command) -> Result {
         Command::Bench { args } => bench::bench(&args),
         Command::Soak { minutes, seed } => soak::soak(minutes, seed),
         Command::Fuzz { seconds } => fuzz::fuzz(seconds),
-        Command::Captures { codex } => captures::captures(codex),
+        Command::Captures => captures::captures(),
         Command::Ci => ci::ci(),
     }
 }

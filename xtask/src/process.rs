@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// Runs `command` with its output shown and fails unless it exits with 0.
 pub(crate) fn run(command: &mut Command) -> Result {
@@ -11,18 +11,6 @@ pub(crate) fn run(command: &mut Command) -> Result {
     eprintln!("$ {line}");
     let status = command.status().map_err(|source| Error::Start { command: line.clone(), source })?;
     if status.success() { Ok(()) } else { Err(Error::Failed { command: line, status }) }
-}
-
-/// Runs `command`, gives its standard output, and fails unless it exits with 0.
-pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let line = render(command);
-    eprintln!("$ {line}");
-    let started = command.stderr(Stdio::inherit()).output();
-    let ran = started.map_err(|source| Error::Start { command: line.clone(), source })?;
-    if !ran.status.success() {
-        return Err(Error::Failed { command: line, status: ran.status });
-    }
-    Ok(String::from_utf8_lossy(&ran.stdout).into_owned())
 }
 
 /// The cargo that runs this program, in the root of the repository.
