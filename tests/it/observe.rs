@@ -3,6 +3,7 @@
 use crate::support::rollout::Rollout;
 use crate::support::wait::PATIENCE;
 use crate::support::{World, wait_for};
+use conveyor::codex::rollout::RanCommand;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::fs;
@@ -176,6 +177,52 @@ fn a_tail_shows_no_texts_unless_they_are_asked_for() {
     pair.world.conveyor(&["tail", "w1", "--limit", "-1"]).exits(2);
     let unknown = pair.world.conveyor(&["tail", "w1x"]).exits(1);
     assert!(unknown.stderr.contains("did you mean w1?"), "{}", unknown.stderr);
+}
+
+#[test]
+fn a_long_payload_stays_in_the_rollout_and_is_read_from_there() {
+    let mut pair = Pair::new();
+    let long = "a long line of output\n".repeat(200);
+    pair.worker.begin("go").unwrap();
+    let command = RanCommand { argv: &["make"], cwd: Path::new("/work"), exit_code: 0, output: &long };
+    pair.worker.ran(command).unwrap();
+    pair.worker.complete("short").unwrap();
+    pair.world.conveyor(&["ingest", "w1"]).ok();
+    let kept = "SELECT payload_json FROM codex_events UNION ALL SELECT payload_json FROM events";
+    assert!(pair.texts(kept).iter().all(|payload| payload.len() < 3000 && !payload.contains("a long line")));
+
+    let shown = |flags: &[&str]| {
+        let tail = ["tail", "w1", "--json", "--subtype", "item_completed"];
+        let events = pair.world.conveyor(&[&tail[..], flags].concat()).ok().json();
+        let ran = |event: &&Value| {
+            event["payload"]["left_in_rollout"].is_string()
+                || event["payload"]["item"]["type"] == "CommandExecution"
+        };
+        events.as_array().unwrap().iter().find(ran).unwrap()["payload"].clone()
+    };
+    assert_eq!(shown(&["--include-content"])["item"]["aggregated_output"], long);
+    let redacted = shown(&[]);
+    assert!(!redacted.to_string().contains("a long line"), "{redacted}");
+    assert_eq!(redacted["item"]["exit_code"], 0);
+
+    // It is told what is not there to be shown, and the other events are.
+    let path = pair.worker.path.clone();
+    let check = |reason: &str| {
+        let left = shown(&["--include-content"]);
+        assert!(left["unreadable"].as_str().unwrap().contains(reason), "{left}");
+        assert!(left["left_in_rollout_bytes"].as_u64().unwrap() > long.len() as u64, "{left}");
+        assert_eq!(left["left_in_rollout"], path.to_str().unwrap());
+        let end = ["tail", "w1", "--subtype", "task_complete", "--include-content"];
+        assert_eq!(pair.world.conveyor(&end).ok().json()[0]["payload"]["last_agent_message"], "short");
+    };
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() / 10]).unwrap();
+    check("fewer than");
+    let other = String::from_utf8(whole).unwrap().replacen("a long line", "a line", 1);
+    fs::write(&path, other).unwrap();
+    check("another line stands at byte");
+    fs::remove_file(&path).unwrap();
+    check("does not exist");
 }
 
 #[test]
