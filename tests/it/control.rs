@@ -7,9 +7,8 @@ use crate::support::wait::PATIENCE;
 use crate::support::{Script, Terminal, World, wait_for};
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::thread;
 
 /// A task `t1` with worker `w1` in tmux and manager `m1` without, bound.
 fn pair_by_hand(world: &World) {
@@ -67,14 +66,8 @@ fn a_pair_is_found_bound_and_finished() {
 fn what_tmux_refuses_leaves_the_task_as_it_is() {
     let world = World::new();
     pair_by_hand(&world);
-    let tmux = fs::read_link(world.bin().join("tmux")).unwrap();
-    fs::remove_file(world.bin().join("tmux")).unwrap();
-    let script = format!(
-        "#!/bin/sh\ncase \"$*\" in *kill-session*) echo 'error connecting to x (Operation not permitted)' >&2; exit 1;; esac\nexec {} \"$@\"\n",
-        tmux.display()
-    );
-    fs::write(world.bin().join("tmux"), script).unwrap();
-    fs::set_permissions(world.bin().join("tmux"), fs::Permissions::from_mode(0o755)).unwrap();
+    let refuse = "case \"$*\" in *kill-session*) echo 'error connecting to x (Operation not permitted)' >&2; exit 1;; esac";
+    world.before_tmux(refuse);
 
     let refused = world.conveyor(&["finish-task", "t1", "--stop-worker"]).exits(1);
     assert!(
@@ -92,6 +85,37 @@ fn what_tmux_refuses_leaves_the_task_as_it_is() {
     );
     world.conveyor(&["stop", "w1"]).exits(1);
     assert_eq!(texts(&world, "SELECT state FROM commands WHERE type = 'stop_session'"), ["failed"]);
+}
+
+/// Two processes that finish the task, each with its own end of a session under way when the other's is.
+fn finish_at_once(world: &World, flags: &[&str]) -> Vec<Run> {
+    let arrivals = world.root().join("arrivals");
+    world.before_tmux(&format!(
+        "case \"$*\" in *kill-session*) echo x >> {0}; while [ $(wc -l < {0}) -lt 2 ]; do sleep 0.01; done;; esac",
+        arrivals.display()
+    ));
+    let finish = || world.conveyor(&[&["finish-task", "t1", "--json"], flags].concat());
+    thread::scope(|scope| [0, 1].map(|_| scope.spawn(finish)).map(|run| run.join().unwrap())).into()
+}
+
+#[test]
+fn a_task_that_two_finish_at_once_is_finished_once() {
+    let world = World::new();
+    pair_by_hand(&world);
+    let mut reports: Vec<Value> =
+        finish_at_once(&world, &["--stop-worker"]).into_iter().map(|run| run.ok().json()).collect();
+    reports.sort_by_key(|report| report["already_done_followup"] == true);
+    assert_eq!(
+        reports.iter().map(|report| report["already_done_followup"].clone()).collect::<Vec<_>>(),
+        [json!(false), json!(true)]
+    );
+    assert_eq!(states(&world), ["done", "m1 active", "w1 gone"]);
+    let ended = "SELECT type FROM events WHERE type = 'finish_task_succeeded' AND payload_json ->> 'already_done_followup' = 0";
+    assert_eq!(texts(&world, ended), ["finish_task_succeeded"]);
+    assert_eq!(
+        texts(&world, "SELECT state FROM commands WHERE type = 'finish_task' AND state = 'attempted'"),
+        [""; 0]
+    );
 }
 
 #[test]

@@ -190,6 +190,16 @@ impl Call for StopTaskArgs {
 }
 
 async fn close(begin: BeginClosing, hub: &Hub, caller: &Caller) -> Result<Report, Failure> {
+    loop {
+        // Whoever comes second finds the task closed when it begins again: then it only tidies up.
+        if let Some(report) = attempt(begin.clone(), hub, caller).await? {
+            return Ok(report);
+        }
+    }
+}
+
+/// `None` when another attempt came first.
+async fn attempt(begin: BeginClosing, hub: &Hub, caller: &Caller) -> Result<Option<Report>, Failure> {
     let (message, capture) = (begin.message.clone(), begin.capture);
     let mut plan = hub.store.write(begin).await??;
     Point::ClosingBegun.reach();
@@ -209,7 +219,7 @@ async fn close(begin: BeginClosing, hub: &Hub, caller: &Caller) -> Result<Report
         return Err(hub.store.write(FailClosing { plan, ended, failure }).await?);
     }
     Point::ClosingEnded.reach();
-    let mut report = hub.store.write(CompleteClosing { plan, ended }).await?;
+    let Some(mut report) = hub.store.write(CompleteClosing { plan, ended }).await? else { return Ok(None) };
     if let Some(own) = own {
         // Nothing after this is certain to be carried out: this process may end with its session.
         let ended = ask(&hub.end, End { session_id: own.session.id.clone() }, "session's actor").await?;
@@ -221,7 +231,7 @@ async fn close(begin: BeginClosing, hub: &Hub, caller: &Caller) -> Result<Report
             Role::Manager => report.killed_manager = ended,
         }
     }
-    Ok(report)
+    Ok(Some(report))
 }
 
 /// Captures the terminals that are about to close.

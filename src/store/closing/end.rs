@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::begin::tell;
 use super::{Closing, Plan, Report};
-use crate::domain::Failure;
+use crate::domain::{CommandState, Failure};
 use crate::store::commands::{self, Outcome};
 use crate::store::telemetry::{self, Actor, Severity, Telemetry};
 use crate::store::{Change, StoreError, Topic, bindings, runs, sessions, tasks};
@@ -29,12 +29,16 @@ pub struct CompleteClosing {
 }
 
 impl Change for CompleteClosing {
-    type Out = Report;
+    /// `None` when another attempt at closing the task came first, and has given this one up.
+    type Out = Option<Report>;
     const TOUCHES: &'static [Topic] = &[Topic::Sessions, Topic::Work];
 
-    fn run(self, tx: &Connection) -> Result<Report, StoreError> {
+    fn run(self, tx: &Connection) -> Result<Option<Report>, StoreError> {
         let Self { plan, ended } = self;
         let report = with_ended(tx, &plan, ended)?;
+        if is_given_up(tx, &report)? {
+            return Ok(None);
+        }
         let run_status = plan.closing.run_status();
         let mut run_id = None;
         if !report.already_done_followup {
@@ -67,7 +71,7 @@ impl Change for CompleteClosing {
                 }),
             },
         )?;
-        Ok(report)
+        Ok(Some(report))
     }
 }
 
@@ -90,6 +94,13 @@ impl Change for FailClosing {
     fn run(self, tx: &Connection) -> Result<Failure, StoreError> {
         let Self { plan, ended, failure } = self;
         let report = with_ended(tx, &plan, ended)?;
+        if is_given_up(tx, &report)? {
+            let message = format!(
+                "task {} was closed by another command meanwhile: {}",
+                plan.task.name, failure.message
+            );
+            return Ok(Failure { message, ..failure });
+        }
         let message = format!("task {} was left as it is: {}", plan.task.name, failure.message);
         let mut result = json!(report);
         result["error"] = json!(message);
@@ -117,9 +128,16 @@ fn with_ended(conn: &Connection, plan: &Plan, ended: EndedSessions) -> Result<Re
     })
 }
 
-/// Settles the attempts to close the task whose process was killed on the way.
+/// Whether another attempt came first: it has settled this one.
+fn is_given_up(conn: &Connection, report: &Report) -> Result<bool, StoreError> {
+    let command = commands::find(conn, &report.command_id)?;
+    Ok(command.is_none_or(|command| command.state != CommandState::Attempted))
+}
+
+/// Settles the other attempts to close the task: their processes were killed on the way, or they are
+/// later than this one and will find out.
 fn give_up_others(conn: &Connection, plan: &Plan) -> Result<(), StoreError> {
-    let error = format!("cut off before it was done; the task was closed by {}", plan.report.command_id);
+    let error = format!("not carried to its end: the task was closed by {}", plan.report.command_id);
     for id in commands::attempted(conn, &plan.task.id, &[Closing::Finish.as_str(), Closing::Stop.as_str()])? {
         let result = json!({ "error": error });
         commands::settle(conn, &id, &Outcome::Failed { error: error.clone(), result })?;

@@ -24,7 +24,7 @@ fn begin(closing: Closing) -> BeginClosing {
 
 fn close(db: &mut TestDb, begin: BeginClosing, ended: EndedSessions) -> Report {
     let plan = db.write(begin).unwrap().unwrap();
-    db.write(CompleteClosing { plan, ended }).unwrap()
+    db.write(CompleteClosing { plan, ended }).unwrap().unwrap()
 }
 
 fn task_events(db: &TestDb) -> Vec<String> {
@@ -222,7 +222,7 @@ fn terminals_are_captured_before_they_close() {
         .map(|linked| SeenTerminal { linked: linked.clone(), pane_id: "%0".into(), text: "a secret".into() })
         .collect();
     let plan = db.write(RecordSeen { plan, seen, options }).unwrap();
-    let report = db.write(CompleteClosing { plan, ended: EndedSessions::default() }).unwrap();
+    let report = db.write(CompleteClosing { plan, ended: EndedSessions::default() }).unwrap().unwrap();
     assert_eq!(report.pre_stop_transcript_captures.len(), 1);
     assert_eq!(db.texts("SELECT segment_text FROM transcript_segments"), ["a secret"]);
     assert!(!json!(report).to_string().contains("secret"));
@@ -230,4 +230,23 @@ fn terminals_are_captured_before_they_close() {
         task_events(&db)[2..],
         ["worker_terminal_captured", "finish_task_pre_stop_transcript_captured", "finish_task_succeeded"]
     );
+}
+
+#[test]
+fn of_two_at_once_one_closes_the_task_and_the_other_learns_it() {
+    let mut db = TestDb::new();
+    db.pair("t1");
+    let plan = |db: &mut TestDb| {
+        db.write(BeginClosing { stop_worker: true, ..begin(Closing::Finish) }).unwrap().unwrap()
+    };
+    let (first, second, third) = (plan(&mut db), plan(&mut db), plan(&mut db));
+    let ended = EndedSessions { worker: Some(true), manager: None };
+    assert!(db.write(CompleteClosing { plan: second, ended }).unwrap().is_some());
+    assert!(db.write(CompleteClosing { plan: first, ended }).unwrap().is_none());
+    let told =
+        db.write(FailClosing { plan: third, ended, failure: Failure::external("tmux said no") }).unwrap();
+    assert_eq!(told.message, "task t1 was closed by another command meanwhile: tmux said no");
+    assert_eq!(db.texts("SELECT state FROM commands ORDER BY rowid"), ["failed", "succeeded", "failed"]);
+    assert_eq!(db.number("SELECT count(*) FROM events WHERE type = 'finish_task_succeeded'"), 1);
+    assert_eq!(db.number("SELECT count(*) FROM telemetry_events WHERE event_type = 'task_finished'"), 1);
 }

@@ -6,9 +6,9 @@ use super::wait::poll;
 use super::{Model, Script, codex};
 use rustix::process::Signal;
 use serde_json::json;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -164,6 +164,15 @@ impl World {
     pub(crate) fn tmux(&self, args: &[&str], input: &str) -> Run {
         let mut command = self.command(self.bin().join("tmux"));
         Run::of(command.args(["-L", TMUX_SOCKET, "-f", "/dev/null"]).args(args), input)
+    }
+
+    /// Puts lines of shell script before tmux, in front of everybody in this world.
+    pub(crate) fn before_tmux(&self, script: &str) {
+        let tmux = self.bin().join("tmux");
+        let real = fs::read_link(&tmux).unwrap();
+        fs::remove_file(&tmux).unwrap();
+        fs::write(&tmux, format!("#!/bin/sh\n{script}\nexec {} \"$@\"\n", real.display())).unwrap();
+        fs::set_permissions(&tmux, Permissions::from_mode(0o755)).unwrap();
     }
 
     /// What a pane shows; empty when there is no such pane. `target` is what tmux calls one.

@@ -8,7 +8,6 @@ use crate::support::wait::PATIENCE;
 use crate::support::{Script, World, wait_for};
 use rustix::process::Signal;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 /// Task `t1` with worker `w1`, in a terminal of nobody, and manager `m1`, without one.
@@ -31,21 +30,14 @@ fn pair_by_hand() -> World {
 
 /// Makes tmux hang when somebody looks into the worker's pane.
 fn hold_tmux(world: &World) -> Held {
-    let (program, real) = (world.bin().join("tmux"), world.bin().join("real-tmux"));
     let pane = world.tmux(&["display-message", "-p", "-t", "=codex-w1:", "#{pane_id}"], "").ok().stdout;
     let (held, released) = (world.root().join("held"), world.root().join("released"));
-    fs::rename(&program, &real).unwrap();
-    let script = format!(
-        "#!/bin/sh
-        case \"$*\" in *{}*) touch {}; while [ ! -e {} ]; do sleep 0.05; done;; esac
-        exec {} \"$@\"\n",
+    world.before_tmux(&format!(
+        "case \"$*\" in *{}*) touch {}; while [ ! -e {} ]; do sleep 0.05; done;; esac",
         pane.trim_end(),
         held.display(),
         released.display(),
-        real.display(),
-    );
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    ));
     Held { held, released }
 }
 
