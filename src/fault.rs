@@ -65,9 +65,9 @@ points! {
     /// The dispatcher panicked and a new one is not there.
     GuardianRestart = "guardian.restart" in "actors/guardian.rs";
     /// It is on record that a session is about to start, and nothing is started.
-    LaunchPlanned = "launch.planned" in "actors/launch/register.rs";
+    LaunchPlanned = "launch.planned" in "actors/launch/mod.rs";
     /// A session runs and is not registered.
-    LaunchStarted = "launch.started" in "actors/launch/register.rs";
+    LaunchStarted = "launch.started" in "actors/launch/mod.rs";
     /// A session is registered and its first prompt is not sent.
     LaunchRegistered = "launch.registered" in "actors/launch/register.rs";
     /// It is on record that a task is being closed, and none of its sessions is ended.

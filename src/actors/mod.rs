@@ -43,6 +43,7 @@ mod testing;
 pub mod tmux;
 mod tools;
 pub mod transport;
+pub mod window;
 pub mod wire;
 
 pub use calls::{Call, Request};

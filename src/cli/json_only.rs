@@ -19,6 +19,7 @@ impl Show for calls::criteria::CriteriaArgs {}
 impl Show for calls::cycle::CycleArgs {}
 impl Show for calls::discover::DiscoverArgs {}
 impl Show for calls::export::ExportTaskArgs {}
+impl Show for calls::import::ImportCompatArgs {}
 impl Show for calls::ingest::IngestArgs {}
 impl Show for calls::plain::StartArgs {}
 impl Show for calls::loop_evidence::LoopEvidenceAddArgs {}

@@ -24,6 +24,7 @@ pub(super) fn all(hands: Hands<'_>) -> Vec<String> {
         prompts::manager(&ManagerBriefing { configured: false, polls: true, ..full }),
         prompts::manager(&ManagerBriefing { worker: None, task: None, ..full }),
         prompts::worker(Some("go"), &worker).unwrap(),
+        prompts::contract(hands, "w1", Some("go")),
     ]
 }
 

@@ -1,5 +1,6 @@
 //! What a session is told when it starts, in as few words as will do.
 
+use super::legacy::WorkerState;
 use super::shell::quoted;
 
 /// How a session calls this program.
@@ -186,6 +187,37 @@ pub fn worker(words: Option<&str>, briefing: &WorkerBriefing<'_>) -> Option<Stri
     })
 }
 
+/// The states that a worker may say it is in, for its contract.
+fn states() -> String {
+    let known = WorkerState::ALL.iter().filter(|state| **state != WorkerState::Unknown);
+    known.map(|state| state.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// What a worker with a directory of files is held to. `words` are the person's own.
+pub fn contract(hands: Hands<'_>, name: &str, words: Option<&str>) -> String {
+    let task = words.map_or_else(
+        || "There is no task yet: say that you are ready, and wait until you are told what to do.".to_owned(),
+        |words| format!("Your task:\n\n{words}"),
+    );
+    let stands = [("--current-task", "what you work on"), ("--next-action", "what comes next")];
+    let says = |state: WorkerState, more: &[(&str, &str)]| {
+        let who = [("name", name), ("--state", state.as_str())];
+        hands.call("update-status", &[&who[..], &stands, more].concat())
+    };
+    format!(
+        "You are the worker {name}. {task}\n\n\
+         Others see how you stand by what you write down. Do so when you begin, whenever it changes, and when you are \
+         done: {}. The states are {}. When you cannot go on, say what keeps you: {}. Then wait to be told.",
+        says(WorkerState::Editing, &[]),
+        states(),
+        says(WorkerState::Blocked, &[("--blocker", "what keeps you")]),
+    )
+}
+
+/// The task of a worker that only shows that everything works.
+pub const TRIAL: &str = "This is a trial. Change no file and run no other command: only write down, once, that you are \
+    done, with `trial` for what you work on. Then stop.";
+
 /// The first prompt of a session that nobody supervises yet. `session` is its tmux session.
 pub fn plain(program: &str, session: &str) -> String {
     let hands = Hands::Shell(program);
@@ -258,6 +290,16 @@ mod tests {
     fn a_worker_that_polls() {
         let briefing = WorkerBriefing { hands: Hands::Tools, task: Some("t1"), polls: true };
         assert_snapshot!(worker(Some("Refactor auth"), &briefing).unwrap());
+    }
+
+    #[test]
+    fn a_worker_with_a_directory_of_files() {
+        assert_snapshot!(contract(Hands::Shell("conveyor"), "w1", Some("Refactor auth")));
+    }
+
+    #[test]
+    fn a_worker_with_a_directory_of_files_in_a_sandbox() {
+        assert_snapshot!(contract(Hands::Tools, "w1", None));
     }
 
     #[test]

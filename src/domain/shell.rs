@@ -3,7 +3,8 @@
 /// One word.
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
+    // zsh takes `=name` for the place of a program.
+    if !word.is_empty() && !word.starts_with('=') && word.chars().all(plain) {
         word.to_owned()
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
@@ -26,6 +27,8 @@ mod tests {
         }
         check("tests/it.rs", "tests/it.rs");
         check("--status", "--status");
+        check("a=b", "a=b");
+        check("=codex-w1", "'=codex-w1'");
         check("two words", "'two words'");
         check("it's", r"'it'\''s'");
         check("$HOME", "'$HOME'");

@@ -3,21 +3,22 @@
 use serde::{Deserialize, Serialize};
 
 use super::busy_wait::{self, BusyWait, Quiet, TRUST_QUESTIONS};
+use super::words::words;
 
-/// How far a session has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Startup {
-    /// Asks whether its directory is trusted.
-    NeedsTrust,
-    /// Shows its banner and its prompt.
-    Ready,
-    /// Runs a turn.
-    Working,
-    /// Reports an error.
-    Error,
-    /// None of these yet.
-    Starting,
+words! {
+    /// How far a session has come.
+    Startup {
+        /// Asks whether its directory is trusted.
+        NeedsTrust = "needs_trust",
+        /// Shows its banner and its prompt.
+        Ready = "ready",
+        /// Runs a turn.
+        Working = "working",
+        /// Reports an error.
+        Error = "error",
+        /// None of these yet.
+        Starting = "starting",
+    }
 }
 
 impl Startup {

@@ -15,6 +15,7 @@ pub mod closing;
 pub mod codex_events;
 pub mod commands;
 pub mod compaction;
+pub mod compat;
 pub mod conditions;
 pub mod continuations;
 pub mod criteria;
@@ -80,6 +81,7 @@ pub mod triage;
 pub mod turn_facts;
 pub mod waits;
 mod watch;
+pub mod worker_starts;
 pub mod workers;
 mod writer;
 

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::events::{self, Event};
 use super::{Change, Query, StoreError, row};
+use crate::domain::Failure;
 use crate::domain::ids::new_id;
 use crate::domain::legacy::WorkerStatus;
 use crate::domain::time::now_iso;
@@ -25,7 +26,7 @@ pub struct KnownWorker {
 }
 
 /// The id of a worker's row, which is made when there is none.
-fn row_of(conn: &Connection, worker: &KnownWorker) -> Result<String, StoreError> {
+pub(super) fn row_of(conn: &Connection, worker: &KnownWorker) -> Result<String, StoreError> {
     let find = "SELECT id FROM workers WHERE name = ?1";
     let known: Option<String> =
         conn.prepare_cached(find)?.query_row([&worker.name], |row| row.get(0)).optional()?;
@@ -51,6 +52,45 @@ fn row_of(conn: &Connection, worker: &KnownWorker) -> Result<String, StoreError>
     Ok(id)
 }
 
+/// Refuses a tmux session that is another worker's.
+pub(super) fn refuse_taken_terminal(
+    conn: &Connection,
+    name: &str,
+    tmux_session: &str,
+) -> Result<(), StoreError> {
+    let find = "SELECT name FROM workers WHERE tmux_session = ?1 AND name <> ?2";
+    let taken: Option<String> =
+        conn.prepare_cached(find)?.query_row([tmux_session, name], |row| row.get(0)).optional()?;
+    match taken {
+        None => Ok(()),
+        Some(other) => {
+            Err(Failure::refused(format!("tmux session {tmux_session} is the terminal of worker {other}"))
+                .hint("choose another name")
+                .into())
+        }
+    }
+}
+
+pub(super) fn insert_status(
+    conn: &Connection,
+    worker_id: &str,
+    status: &WorkerStatus,
+) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "INSERT INTO statuses (worker_id, state, current_task, next_action, blocker, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute((
+        worker_id,
+        status.state.as_str(),
+        &status.current_task,
+        &status.next_action,
+        &status.blocker,
+        status.last_update.clone().unwrap_or_else(now_iso),
+    ))?;
+    Ok(())
+}
+
 /// Records what a worker says of itself.
 #[derive(Debug)]
 pub struct RecordStatus {
@@ -65,19 +105,8 @@ impl Change for RecordStatus {
 
     fn run(self, tx: &Connection) -> Result<(), StoreError> {
         let worker_id = row_of(tx, &self.worker)?;
-        let WorkerStatus { state, current_task, next_action, blocker, last_update } = self.status;
-        tx.prepare_cached(
-            "INSERT INTO statuses (worker_id, state, current_task, next_action, blocker, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute((
-            &worker_id,
-            state.as_str(),
-            &current_task,
-            &next_action,
-            &blocker,
-            last_update.unwrap_or_else(now_iso),
-        ))?;
+        insert_status(tx, &worker_id, &self.status)?;
+        let WorkerStatus { state, current_task, next_action, blocker, .. } = self.status;
         let said = json!({
             "blocker": blocker, "current_task": current_task, "next_action": next_action, "state": state,
         });
@@ -141,25 +170,33 @@ impl Change for RecordScreen {
 
     fn run(self, tx: &Connection) -> Result<(), StoreError> {
         let worker_id = row_of(tx, &self.worker)?;
-        let kind = if self.changed.is_some() { "changed" } else { "metadata_only" };
-        tx.prepare_cached(
-            "INSERT INTO transcript_captures (worker_id, sha256, content, captured_at, changed_at, history_lines,
-                 byte_count, line_count, capture_kind, retention_class)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'hot')",
-        )?
-        .execute((
-            &worker_id,
-            &self.sha256,
-            &self.changed,
-            &self.captured_at,
-            &self.changed_at,
-            self.history_lines,
-            self.byte_count as i64,
-            self.line_count as i64,
-            kind,
-        ))?;
-        Ok(())
+        insert_screen(tx, &worker_id, &self)
     }
+}
+
+pub(super) fn insert_screen(
+    conn: &Connection,
+    worker_id: &str,
+    screen: &RecordScreen,
+) -> Result<(), StoreError> {
+    let kind = if screen.changed.is_some() { "changed" } else { "metadata_only" };
+    conn.prepare_cached(
+        "INSERT INTO transcript_captures (worker_id, sha256, content, captured_at, changed_at, history_lines,
+             byte_count, line_count, capture_kind, retention_class)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'hot')",
+    )?
+    .execute((
+        worker_id,
+        &screen.sha256,
+        &screen.changed,
+        &screen.captured_at,
+        &screen.changed_at,
+        screen.history_lines,
+        screen.byte_count as i64,
+        screen.line_count as i64,
+        kind,
+    ))?;
+    Ok(())
 }
 
 #[cfg(test)]

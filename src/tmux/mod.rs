@@ -23,6 +23,7 @@ mod target;
 #[cfg(test)]
 mod testing;
 mod text;
+mod window;
 
 pub use error::TmuxError;
 pub use key::KeyName;
@@ -32,3 +33,4 @@ pub use server::TmuxServer;
 pub use session::{PaneSize, SpawnOptions};
 pub use target::{PaneId, SessionName, Target};
 pub use text::typeable;
+pub use window::{Desk, NoWindow, TerminalApp, Window};

@@ -29,13 +29,13 @@ fn rollout_has(started: &Value, text: &str) {
     wait_for(text, PATIENCE, || fs::read_to_string(rollout).ok()?.contains(text).then_some(()));
 }
 
-fn tmux_sessions(world: &World) -> Vec<String> {
+pub(crate) fn tmux_sessions(world: &World) -> Vec<String> {
     let list = world.tmux(&["list-sessions", "-F", "#{session_name}"], "").stdout;
     list.lines().map(str::to_owned).collect()
 }
 
 /// The one value that a query gives, as text.
-fn value(world: &World, sql: &str) -> String {
+pub(crate) fn value(world: &World, sql: &str) -> String {
     let database = Connection::open(world.state_root().join("workerctl.db")).unwrap();
     database.query_row(sql, [], |row| row.get::<_, rusqlite::types::Value>(0)).map_or_else(
         |error| panic!("{sql}: {error}"),
@@ -58,7 +58,7 @@ fn nothing_is_left(world: &World) {
 }
 
 /// Puts a program called `codex` in front of the real one.
-fn stand_in(world: &World, script: &str) {
+pub(crate) fn stand_in(world: &World, script: &str) {
     let program = world.bin().join("codex");
     let _ = fs::remove_file(&program);
     fs::write(&program, format!("#!/bin/sh\n{VERSION}{script}\n")).unwrap();
@@ -255,7 +255,7 @@ fn flags_stand_over_the_settings_file() {
 }
 
 /// Draws a screen, and opens a session when Enter is pressed there.
-fn asks(screen: &str) -> String {
+pub(crate) fn asks(screen: &str) -> String {
     format!(
         r#"
 [ $# -eq 1 ] && exit 0
@@ -269,7 +269,7 @@ exec cat"#
     )
 }
 
-const TRUST: &str = r"  Folder access\n\n  Trust this folder?\n\n› 1. Trust and continue\n  2. Back\n\n  enter continue · esc back\n";
+pub(crate) const TRUST: &str = r"  Folder access\n\n  Trust this folder?\n\n› 1. Trust and continue\n  2. Back\n\n  enter continue · esc back\n";
 const UPDATE: &str =
     r"  Update available · v1\n\n› 1. Update now\n  2. Skip\n\n  enter continue · esc skip\n";
 

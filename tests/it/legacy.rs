@@ -89,3 +89,20 @@ fn a_shell_where_the_worker_was_is_told_nothing() {
     assert!(refused.stderr.contains("its program has exited"), "{}", refused.text());
     assert!(!world.pane("codex-lw1").contains("touch made"));
 }
+
+#[test]
+fn a_worker_without_a_configuration_is_known_by_what_it_says() {
+    let world = World::new();
+    let directory = world.state_root().join("lw2");
+    fs::create_dir(&directory).unwrap();
+    fs::write(directory.join("status.json"), r#"{"state": "editing", "current_task": "x"}"#).unwrap();
+    assert_eq!(world.conveyor(&["list"]).ok().stdout, "lw2\tstopped\tediting\tx\n");
+    let status = world.conveyor(&["status", "lw2"]).ok().json();
+    assert_eq!((&status["state"], &status["tmux_session"]), (&json!("editing"), &json!("codex-lw2")));
+    // What cannot be understood is unknown, not an error.
+    fs::write(directory.join("status.json"), "{broken").unwrap();
+    assert_eq!(world.conveyor(&["status", "lw2"]).ok().json()["state"], "unknown");
+    let update = ["update-status", "lw2", "--state", "done", "--current-task", "x", "--next-action", "-"];
+    world.conveyor(&update).ok();
+    assert_eq!(world.conveyor(&["idle-check", "lw2"]).ok().json()["state"], "done");
+}

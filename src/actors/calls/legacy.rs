@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::legacy_acts::unregistered;
-use super::{Call, Place, ToolKind, values};
+use super::{Call, Place, values};
 use crate::actors::blocking::blocking;
 use crate::actors::legacy::{Captured, EventFile, Screen, Worker};
 use crate::actors::{Caller, Hub};
@@ -347,7 +347,6 @@ pub struct UpdateStatusArgs {
 
 impl Call for UpdateStatusArgs {
     type Reply = WorkerStatus;
-    const TOOL: ToolKind = ToolKind::Hidden;
 
     async fn serve(self, hub: &Hub, _: &Caller) -> Result<WorkerStatus, Failure> {
         let worker = worker(hub, &self.name).await?;

@@ -13,6 +13,7 @@ pub mod commands;
 pub mod compaction;
 pub mod continuation;
 pub mod contract;
+pub mod create;
 pub mod criteria;
 pub mod cycle;
 pub mod db_doctor;
@@ -23,6 +24,7 @@ pub mod disposable;
 pub mod epilogue;
 pub mod evidence;
 pub mod export;
+pub mod import;
 pub mod inbox;
 pub mod ingest;
 pub mod legacy;
@@ -31,6 +33,7 @@ pub mod loop_evidence;
 pub mod loop_status;
 pub mod loops;
 pub mod manager_config;
+pub mod open;
 pub mod page;
 pub mod pair;
 pub mod plain;
@@ -146,6 +149,8 @@ macro_rules! for_each_call {
             ManagerAck(contract::ManagerAckArgs),
             RecordDecision(contract::RecordDecisionArgs),
             WorkerAck(contract::WorkerAckArgs),
+            Create(create::CreateArgs),
+            StartTest(create::StartTestArgs),
             Criteria(criteria::CriteriaArgs),
             CriteriaPlan(criteria::CriteriaPlanArgs),
             Cycle(cycle::CycleArgs),
@@ -160,6 +165,7 @@ macro_rules! for_each_call {
             EvidenceRun(evidence::EvidenceRunArgs),
             EvidenceShow(evidence::EvidenceShowArgs),
             ExportTask(export::ExportTaskArgs),
+            ImportCompat(import::ImportCompatArgs),
             InboxAck(inbox::InboxAckArgs),
             ManagerInbox(inbox::ManagerInboxArgs),
             SessionInbox(inbox::SessionInboxArgs),
@@ -182,6 +188,9 @@ macro_rules! for_each_call {
             RalphLoopPresets(loops::RalphLoopPresetsArgs),
             ManagerConfig(manager_config::ManagerConfigArgs),
             ManagerPermission(manager_config::ManagerPermissionArgs),
+            Open(open::OpenArgs),
+            OpenManager(open::OpenManagerArgs),
+            OpenWorker(open::OpenWorkerArgs),
             Pair(pair::PairArgs),
             Start(plain::StartArgs),
             Reconcile(reconcile::ReconcileArgs),

@@ -17,6 +17,7 @@ use crate::codex::launch::has_prompt;
 use crate::codex::policy::{ApprovalPolicy, SandboxMode};
 use crate::domain::shell::quoted;
 use crate::domain::{Failure, prompts};
+use crate::store::leftovers::EndLaunch;
 
 /// Start Codex in a new tmux session without registering it
 ///
@@ -108,13 +109,14 @@ impl Call for StartArgs {
         let told = !self.no_start_prompt && !has_prompt(&self.args);
         let prompt = told.then(|| prompts::plain(&program_for_session(hub, caller), &self.session));
         let plan = plan.with_prompt(prompt.clone());
-        let opened = open(&plan).await?;
+        let mut opened = open(hub, &plan).await?;
         let path = hub.paths.state_root.join("artifacts/start-prompts").join(format!("{}.md", self.session));
         let kept = match prompt {
-            Some(prompt) => Some(keep(path, prompt).await?),
+            Some(prompt) => Some(keep(path, prompt).await),
             None => None,
         };
-        Ok(reply(&plan, &opened, &program, kept))
+        opened.keep(hub, &plan, EndLaunch(plan.launch_id().to_owned())).await?;
+        Ok(reply(&plan, &opened, &program, kept.transpose()?))
     }
 }
 

@@ -145,7 +145,8 @@ impl Call for StartManagerArgs {
     }
 }
 
-async fn known_task(hub: &Hub, named: Option<&str>) -> Result<Option<(Task, bool)>, Failure> {
+/// The task of this name, if there is one, and whether its supervision contract is on record.
+pub(super) async fn known_task(hub: &Hub, named: Option<&str>) -> Result<Option<(Task, bool)>, Failure> {
     match named {
         None => Ok(None),
         Some(named) => Ok(hub.store.read(KnownTask(named.to_owned())).await?),

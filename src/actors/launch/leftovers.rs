@@ -48,7 +48,7 @@ pub async fn sweep(store: Store) {
 
 /// Ends what the starts left behind whose process is gone. A fault keeps nobody from going on: it is
 /// tried again at the next look.
-pub(super) async fn sweep_once(store: &Store) {
+pub async fn sweep_once(store: &Store) {
     let launches = match store.read(Launches).await {
         Ok(launches) => launches,
         Err(error) => return tracing::warn!(%error, "failed to look for leftovers of killed starts"),

@@ -26,16 +26,19 @@ use std::path::PathBuf;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::actors::Hub;
 use crate::codex::app_server::AppServer;
 use crate::codex::version;
 use crate::domain::{Failure, Recipe};
+use crate::fault::Point;
+use crate::store::leftovers::{BeginLaunch, EndLaunch};
 
 pub use args::CodexArgs;
-pub use leftovers::sweep;
+pub use leftovers::{sweep, sweep_once};
 pub use plain::{PlainSession, open};
 pub use plan::{Plan, Wish};
 pub use register::Launched;
-pub use sides::{Manager, Worker, program_for_session, program_line};
+pub use sides::{Manager, Worker, hands, program_for_session, program_line, tmux_session};
 
 use terminal::{Awaited, Terminal};
 use undo::Begun;
@@ -83,6 +86,31 @@ async fn start(plan: &Plan, begun: &mut Begun) -> Result<Started, Failure> {
                 Awaited::Late(failure) => Err(failure),
             }
         }
+    }
+}
+
+/// Makes a start that is on record from before it begins, so that what a killed one leaves behind is
+/// known. It stays on record until somebody knows the session, or [`give_up`] took it back.
+async fn on_record<T>(
+    hub: &Hub,
+    plan: &Plan,
+    start: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    leftovers::sweep_once(&hub.store).await;
+    hub.store.write(BeginLaunch(leftovers::record(plan))).await?;
+    Point::LaunchPlanned.reach();
+    let started = unless_interrupted(plan, start).await?;
+    Point::LaunchStarted.reach();
+    Ok(started)
+}
+
+/// Takes back what a start that failed has begun. What stays over all the same goes when this process
+/// does.
+async fn give_up(hub: &Hub, plan: &Plan, begun: Begun) {
+    if begun.undo().await
+        && let Err(error) = hub.store.write(EndLaunch(plan.id.clone())).await
+    {
+        tracing::warn!(%error, "the record of a start that failed is left over");
     }
 }
 

@@ -11,12 +11,12 @@ use super::{environment, mcp, progress};
 use crate::actors::Caller;
 use crate::actors::blocking::blocking;
 use crate::actors::paths::Paths;
+use crate::actors::window::attach_command;
 use crate::codex::app_server::{ThreadStart, socket_path};
 use crate::codex::discover::{Clues, Identity, identify, system_processes};
 use crate::codex::install::{self, InstallError};
 use crate::codex::settings::Settings;
 use crate::codex::version::{Recipe, Version};
-use crate::domain::shell::quoted;
 use crate::domain::{Failure, ids::new_id, name};
 use crate::tmux::{SessionName, TmuxServer};
 
@@ -106,10 +106,7 @@ impl Plan {
         let variables = environment::variables(paths, tmux.as_ref().map(|(server, _)| server.socket()));
         let mut config = codex.config_tree()?;
         config.entry(UPDATE_CHECK).or_insert(false.into());
-        if wish.mcp {
-            mcp::attach(&mut config, &own_program()?, paths.other_database(), &variables)?;
-        }
-        Ok(Self {
+        let plan = Self {
             id: new_id("launch"),
             name: wish.name.to_owned(),
             cwd,
@@ -120,7 +117,7 @@ impl Plan {
             version,
             codex_home: install::codex_home().map(|home| caller.cwd.join(home)),
             config,
-            mcp: wish.mcp,
+            mcp: false,
             variables,
             tmux,
             resume,
@@ -129,7 +126,22 @@ impl Plan {
             paths: paths.clone(),
             begun,
             interrupted: Cell::new(false),
-        })
+        };
+        if wish.mcp { plan.with_tools() } else { Ok(plan) }
+    }
+
+    /// The same plan with conveyor's own MCP server in the session.
+    ///
+    /// # Errors
+    /// When the settings leave no place for it, or this program is not found.
+    pub fn with_tools(mut self) -> Result<Self, Failure> {
+        mcp::attach(&mut self.config, &own_program()?, self.paths.other_database(), &self.variables)?;
+        Ok(Self { mcp: true, ..self })
+    }
+
+    /// By which its start is on record.
+    pub fn launch_id(&self) -> &str {
+        &self.id
     }
 
     /// The same plan with something to do first.
@@ -140,15 +152,7 @@ impl Plan {
 
     /// The command that shows its terminal to a person with the caller's environment.
     pub fn attach_command(&self) -> Option<String> {
-        let (tmux, session) = self.tmux.as_ref()?;
-        let plain =
-            TmuxServer::resolve(|name| std::env::var_os(name).filter(|_| name != "CONVEYOR_TMUX_SOCKET"));
-        let server = if *tmux.socket() == *plain.socket() {
-            String::new()
-        } else {
-            format!(" -S {}", quoted(&tmux.socket().to_string_lossy()))
-        };
-        Some(format!("tmux{server} attach -t {}", quoted(&format!("={session}"))))
+        self.tmux.as_ref().map(|(server, session)| attach_command(server, session))
     }
 
     /// What is left of the time that starting may take; never nothing, so that a call can be tried.

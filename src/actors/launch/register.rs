@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::plan::Plan;
 use super::undo::Begun;
-use super::{Started, leftovers, not_started, progress, start, unless_interrupted};
+use super::{Started, give_up, not_started, on_record, progress, start};
 use crate::actors::Hub;
 use crate::actors::blocking::blocking;
 use crate::codex::app_server::{AppServer, TurnStart};
@@ -15,7 +15,6 @@ use crate::domain::{Failure, Role};
 use crate::fault::Point;
 use crate::store::deliveries::Move;
 use crate::store::launches::{BeginFirstPrompt, FinishFirstPrompt, RefuseTakenName, RegisterStarted};
-use crate::store::leftovers::{BeginLaunch, EndLaunch};
 use crate::store::registration::Register;
 use crate::store::session_links::Link;
 use crate::store::sessions::LinkedSession;
@@ -63,12 +62,7 @@ pub async fn launch(
     match start_and_register(hub, plan, role, transports, &mut begun).await {
         Ok((linked, prompt)) => Ok(Launched { linked, attach_command: plan.attach_command(), prompt, begun }),
         Err(failure) => {
-            // What is left goes when this process does.
-            if begun.undo().await
-                && let Err(error) = hub.store.write(EndLaunch(plan.id.clone())).await
-            {
-                tracing::warn!(%error, "the record of a start that failed is left over");
-            }
+            give_up(hub, plan, begun).await;
             Err(not_started(&plan.name, failure))
         }
     }
@@ -81,12 +75,8 @@ async fn start_and_register(
     transports: &[TransportKind],
     begun: &mut Begun,
 ) -> Result<(LinkedSession, Prompt), Failure> {
-    leftovers::sweep_once(&hub.store).await;
     hub.store.read(RefuseTakenName { name: plan.name.clone(), role }).await?;
-    hub.store.write(BeginLaunch(leftovers::record(plan))).await?;
-    Point::LaunchPlanned.reach();
-    let started = unless_interrupted(plan, start(plan, begun)).await?;
-    Point::LaunchStarted.reach();
+    let started = on_record(hub, plan, start(plan, begun)).await?;
     let session = describe(plan, &started, role, transports).await?;
     let linked = hub.store.write(RegisterStarted { session, launch_id: plan.id.clone() }).await?;
     if let Some(terminal) = &started.terminal {

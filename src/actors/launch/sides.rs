@@ -112,7 +112,8 @@ async fn resolve(wish: Wish<'_>, hub: &Hub, caller: &Caller) -> Result<Plan, Fai
     Plan::resolve(wish, &hub.paths, caller).await.map_err(|failure| not_started(name, failure))
 }
 
-fn tmux_session(name: &str) -> String {
+/// The tmux session in which a session of this name is started.
+pub fn tmux_session(name: &str) -> String {
     format!("codex-{name}")
 }
 
@@ -145,7 +146,8 @@ fn with_database(program: String, hub: &Hub) -> String {
     }
 }
 
-fn hands<'a>(plan: &Plan, program: &'a str) -> Hands<'a> {
+/// How a session calls this program, in the sandbox that is planned for it.
+pub fn hands<'a>(plan: &Plan, program: &'a str) -> Hands<'a> {
     match plan.settings.effective_sandbox() {
         SandboxMode::DangerFullAccess => Hands::Shell(program),
         SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => Hands::Tools,

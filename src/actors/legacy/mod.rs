@@ -1,7 +1,11 @@
-//! Workers that are known by a directory of files below the state root. Everything here blocks.
+//! Workers that are known by a directory of files below the state root. What is not `async` here blocks.
 
 mod hands;
+pub mod import;
+pub mod making;
 mod screen;
+pub mod start;
+pub mod trial;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -15,6 +19,7 @@ pub use screen::{Captured, Screen};
 
 use super::calls::values::plain_name;
 use super::gateway::private_dir;
+use super::launch::tmux_session;
 use super::paths::Paths;
 use crate::domain::Failure;
 use crate::domain::legacy::WorkerStatus;
@@ -22,6 +27,18 @@ use crate::domain::time::now_iso;
 
 /// The file that makes a directory a worker's.
 const CONFIG: &str = "config.json";
+
+/// The file with what a worker says of itself.
+const STATUS: &str = "status.json";
+
+/// The file with what a worker was told.
+const CONTRACT: &str = "contract.txt";
+
+/// The file with what its terminal showed last.
+const TRANSCRIPT: &str = "transcript.txt";
+
+/// The file that says since when.
+const CAPTURE: &str = "capture-meta.json";
 
 /// The file with what was done to a worker.
 const EVENTS: &str = "events.jsonl";
@@ -48,6 +65,20 @@ pub struct Config {
     pub startup_reason: Option<String>,
 }
 
+impl Config {
+    /// That of a worker which has none.
+    fn usual(name: &str) -> Self {
+        Self {
+            tmux_session: tmux_session(name),
+            cwd: String::new(),
+            worker_id: None,
+            identity_token: None,
+            startup: None,
+            startup_reason: None,
+        }
+    }
+}
+
 /// A worker and its files.
 #[derive(Debug, Clone)]
 pub struct Worker {
@@ -69,7 +100,8 @@ pub struct EventLog {
 }
 
 impl Worker {
-    /// The worker with this name, if there is one.
+    /// The worker with this name, if there is one. One without a configuration is known by what it says
+    /// of itself, and runs where a worker of that name would.
     ///
     /// # Errors
     /// When its configuration is there, but cannot be read.
@@ -81,7 +113,14 @@ impl Worker {
         let file = directory.join(CONFIG);
         let text = match fs::read_to_string(&file) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let speaks = directory.join(STATUS).is_file();
+                return Ok(speaks.then(|| Self {
+                    name: name.to_owned(),
+                    directory,
+                    config: Config::usual(name),
+                }));
+            }
             Err(error) => return Err(failed("read", &file, &error)),
         };
         let config = serde_json::from_str(&text)
@@ -110,10 +149,14 @@ impl Worker {
         workers
     }
 
+    /// What `status.json` says, if that is understood.
+    pub fn said(&self) -> Option<WorkerStatus> {
+        serde_json::from_str(&fs::read_to_string(self.directory.join(STATUS)).ok()?).ok()
+    }
+
     /// What `status.json` says; unknown when it says nothing that is understood.
     pub fn status(&self) -> WorkerStatus {
-        let text = fs::read_to_string(self.directory.join("status.json")).unwrap_or_default();
-        serde_json::from_str(&text).unwrap_or_else(|_| WorkerStatus::unknown())
+        self.said().unwrap_or_else(WorkerStatus::unknown)
     }
 
     /// Replaces `status.json`.
@@ -121,18 +164,7 @@ impl Worker {
     /// # Errors
     /// When it cannot be written.
     pub fn write_status(&self, status: &WorkerStatus) -> Result<(), Failure> {
-        self.write("status.json", &pretty(&json!(status)))
-    }
-
-    /// Replaces one of its files, as a whole or not at all.
-    fn write(&self, name: &str, text: &str) -> Result<(), Failure> {
-        let file = self.directory.join(name);
-        let write = || {
-            let mut new = tempfile::NamedTempFile::new_in(&self.directory)?;
-            new.write_all(text.as_bytes())?;
-            new.persist(&file).map_err(|error| error.error)
-        };
-        write().map(drop).map_err(|error| failed("write", &file, &error))
+        write(&self.directory, STATUS, &pretty(&json!(status)))
     }
 
     /// What was done to it.
@@ -185,6 +217,17 @@ impl EventFile {
         }
         Ok(log)
     }
+}
+
+/// Replaces one of a worker's files, as a whole or not at all.
+fn write(directory: &Path, name: &str, text: &str) -> Result<(), Failure> {
+    let file = directory.join(name);
+    let write = || {
+        let mut new = tempfile::NamedTempFile::new_in(directory)?;
+        new.write_all(text.as_bytes())?;
+        new.persist(&file).map_err(|error| error.error)
+    };
+    write().map(drop).map_err(|error| failed("write", &file, &error))
 }
 
 fn pretty(value: &Value) -> String {

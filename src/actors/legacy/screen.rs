@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{Worker, pretty};
+use super::{CAPTURE, TRANSCRIPT, Worker, pretty, write};
 use crate::domain::Failure;
 use crate::domain::time::now_iso;
 use crate::tmux::{SessionName, Target, TmuxServer};
@@ -76,14 +76,14 @@ impl Worker {
         let (changed, captured_at) = (before.is_none(), now_iso());
         let changed_at = before.map_or_else(|| captured_at.clone(), |before| before.changed_at);
         let captured = Captured { captured_at, changed_at, history_lines, sha256 };
-        self.write("transcript.txt", &text)?;
-        self.write("capture-meta.json", &pretty(&json!(captured)))?;
+        write(&self.directory, TRANSCRIPT, &text)?;
+        write(&self.directory, CAPTURE, &pretty(&json!(captured)))?;
         Ok(Screen { text, captured, changed })
     }
 
     /// What `capture-meta.json` says, if it says anything.
     pub fn last_capture(&self) -> Option<Captured> {
-        let text = fs::read_to_string(self.directory.join("capture-meta.json")).ok()?;
+        let text = fs::read_to_string(self.directory.join(CAPTURE)).ok()?;
         serde_json::from_str(&text).ok()
     }
 }

@@ -10,11 +10,17 @@ use conveyor::fault::Point;
 
 const START: [&str; 7] = ["start-worker", "--name", "w", "--task", "hello", "--timeout-seconds", "120"];
 
-/// Starts a worker; the command is killed at `point`.
-fn killed_at(world: &World, point: Point, more: &[&str]) {
+/// Starts a session that nobody registers.
+const PLAIN: [&str; 5] = ["start", "codex-w", "hello", "--timeout-seconds", "120"];
+
+/// Starts a worker with a directory of files.
+const WORKER: [&str; 6] = ["create", "w", "--task", "hello", "--wait-ready-timeout", "120"];
+
+/// Starts a session; the command is killed at `point`.
+fn killed_at(world: &World, point: Point, start: &[&str]) {
     let mut command = world.command(env!("CARGO_BIN_EXE_conveyor"));
     command.current_dir(world.work_dir("w")).env("CONVEYOR_FAULT", point.name());
-    let killed = Run::of(command.args(START).args(more), "");
+    let killed = Run::of(command.args(start), "");
     assert_eq!(killed.status, None, "{}", killed.text());
 }
 
@@ -38,18 +44,17 @@ fn time_passes(world: &World) {
     open(world).execute("UPDATE launches SET begun_at = '2026-01-01T00:00:00.000Z'", []).unwrap();
 }
 
-fn start_again(world: &World, more: &[&str]) {
-    world.conveyor_in(&world.work_dir("w"), &[&START[..], more].concat(), "").ok();
+fn start_again(world: &World, start: &[&str]) {
+    world.conveyor_in(&world.work_dir("w"), start, "").ok();
     assert_eq!(launches(world), 0);
     wait_for("its rollout", PATIENCE, || rollouts(&world.codex_home()).pop());
 }
 
-/// `more` are arguments of the start.
-fn check(more: &[&str]) {
+fn check(start: &[&str]) {
     let world = || World::with_codex(Script::new().on("hello", [say("Hello.")]));
 
     let planned = world();
-    killed_at(&planned, Point::LaunchPlanned, more);
+    killed_at(&planned, Point::LaunchPlanned, start);
     assert_eq!(launches(&planned), 1);
     // Somebody's terminal that has the name by chance is not ours.
     planned.tmux(&["new-session", "-d", "-s", "codex-w", "cat"], "").ok();
@@ -58,22 +63,22 @@ fn check(more: &[&str]) {
     wait_for("a sweep", PATIENCE, || (launches(&planned) == 0).then_some(()));
     planned.tmux(&["kill-session", "-t", "=codex-w"], "").ok();
     drop(supervisor.stop());
-    start_again(&planned, more);
+    start_again(&planned, start);
 
     let started = world();
-    killed_at(&started, Point::LaunchStarted, more);
+    killed_at(&started, Point::LaunchStarted, start);
     assert_eq!((texts(&started, "SELECT name FROM sessions").len(), launches(&started)), (0, 1));
     let supervisor = Supervisor::start(&started);
     nothing_runs(&started);
     drop(supervisor.stop());
     time_passes(&started);
-    start_again(&started, more);
+    start_again(&started, start);
 }
 
 #[test]
 fn a_start_that_is_killed_when_it_is_registered_is_known_and_can_be_told_what_to_do() {
     let world = World::with_codex(Script::new().on("hello", [say("Hello.")]));
-    killed_at(&world, Point::LaunchRegistered, &[]);
+    killed_at(&world, Point::LaunchRegistered, &START);
     assert_eq!((texts(&world, "SELECT name FROM sessions"), launches(&world)), (vec!["w".to_owned()], 0));
     world.conveyor(&["session-nudge", "w", "hello"]).ok();
     wait_for("its answer", PATIENCE, || (!world.model().requests().is_empty()).then_some(()));
@@ -81,10 +86,38 @@ fn a_start_that_is_killed_when_it_is_registered_is_known_and_can_be_told_what_to
 
 #[test]
 fn a_killed_start_on_an_app_server_is_swept_away() {
-    check(&[]);
+    check(&START);
 }
 
 #[test]
 fn a_killed_start_in_a_terminal_is_swept_away() {
-    check(&["--recipe", "embedded"]);
+    check(&[&START[..], &["--recipe", "embedded"]].concat());
+}
+
+#[test]
+fn a_killed_start_of_a_session_that_nobody_registers_is_swept_away() {
+    check(&PLAIN);
+}
+
+#[test]
+fn a_killed_start_of_a_worker_with_files_is_swept_away_and_can_be_made_again() {
+    let world = || World::with_codex(Script::new().on("hello", [say("Hello.")]));
+    for point in [Point::LaunchPlanned, Point::LaunchStarted] {
+        let world = world();
+        killed_at(&world, point, &WORKER);
+        assert_eq!(
+            (texts(&world, "SELECT state FROM workers"), launches(&world)),
+            (vec!["candidate".to_owned()], 1)
+        );
+        // The next start sweeps as well.
+        time_passes(&world);
+        let again = [&WORKER[..], &["--reuse"]].concat();
+        world.conveyor_in(&world.work_dir("w"), &again, "").ok();
+        assert_eq!(
+            (texts(&world, "SELECT state FROM workers"), launches(&world)),
+            (vec!["active".to_owned()], 0)
+        );
+        world.conveyor(&["stop", "w"]).ok();
+        nothing_runs(&world);
+    }
 }

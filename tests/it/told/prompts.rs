@@ -20,6 +20,7 @@ fn prompts() -> Vec<String> {
         prompts::manager(&ManagerBriefing { configured: false, polls: true, ..full }),
         prompts::manager(&ManagerBriefing { worker: None, task: None, ..full }),
         prompts::worker(Some("go"), &WorkerBriefing { hands, task: None, polls: true }).unwrap(),
+        prompts::contract(hands, "w1", None),
         prompts::plain("conveyor", "p1"),
     ]
 }
