@@ -108,8 +108,12 @@ fn insert(
     let now = now_iso();
     conn.prepare_cached(
         "INSERT INTO deliveries (notification_id, command_id, attempt_id, source, target_session_id, transport, state, fence,
-             client_message_id, correlation_id, body_sha256, body_bytes, claimed_at, sent_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+             client_message_id, correlation_id, body_sha256, body_bytes, claimed_at, sent_at, task_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, COALESCE(
+             (SELECT task_id FROM routed_notifications WHERE id = ?1),
+             (SELECT task_id FROM commands WHERE id = ?2),
+             (SELECT task_id FROM bindings WHERE worker_session_id = ?5 AND state IN ('active', 'ending')),
+             (SELECT task_id FROM bindings WHERE manager_session_id = ?5 AND state IN ('active', 'ending'))))",
     )?
     .execute(rusqlite::params![
         new.notification_id,

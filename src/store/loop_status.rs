@@ -50,7 +50,7 @@ pub struct LoopStatus {
 }
 
 /// The requests for passes of the run `?2` of the task `?1`.
-const REQUESTS: &str = "FROM commands WHERE task_id = ?1 AND type = 'continue_iteration'
+const REQUESTS: &str = "FROM commands WHERE +task_id = ?1 AND type = 'continue_iteration'
     AND json_extract(payload_json, '$.ralph_loop.run_id') = ?2";
 
 impl Query for GetLoopStatus {
@@ -87,7 +87,7 @@ impl Query for GetLoopStatus {
             requests: counts(conn, &format!("SELECT state, count(*) {REQUESTS} GROUP BY state"), of_run)?,
             delivered_iteration,
             notifications: (
-                one(conn, &format!("SELECT count(*) {routed} AND state = 'delivered'"), of_run)?,
+                one(conn, &format!("SELECT count(*) {routed} AND +state = 'delivered'"), of_run)?,
                 one(conn, &format!("SELECT count(*) {routed}"), of_run)?,
             ),
             worker_unconsumed: worker_unconsumed(conn, &task.id)?,

@@ -23,6 +23,20 @@ impl Scope {
     /// Conditions on the task of a row and its instant. The unary plus keeps a list of many tasks
     /// from being chosen over the index that gives the rows in their order.
     pub(super) fn filter(&self, task: &str, at: Option<&str>) -> Filter {
+        self.conditions(task, &format!("+{task}"), at)
+    }
+
+    /// As [`Self::filter`], for rows that are counted, in whatever order.
+    pub(super) fn count_filter(&self, task: &str, at: Option<&str>) -> Filter {
+        self.conditions(task, task, at)
+    }
+
+    /// It is about the rows of one task, or of the task of one run.
+    pub(super) fn is_of_one_task(&self) -> bool {
+        self.task_id.is_some() || self.run_id.is_some()
+    }
+
+    fn conditions(&self, task: &str, one_of_many: &str, at: Option<&str>) -> Filter {
         let mut filter = Filter::default();
         match (&self.task_id, &self.run_id) {
             (Some(id), _) => filter.add(&format!("{task} = ?"), id.clone()),
@@ -32,7 +46,7 @@ impl Scope {
             (None, None) => {}
         }
         if self.active_only {
-            filter.also(&format!("+{task} IN (SELECT id FROM tasks WHERE {ACTIVE})"));
+            filter.also(&format!("{one_of_many} IN (SELECT id FROM tasks WHERE {ACTIVE})"));
         }
         if let (Some(at), Some(since)) = (at, self.since) {
             filter.add(&format!("{at} >= ?"), iso(since));
@@ -53,15 +67,21 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Adds a condition with one `?`, in the order of the statement.
+    /// Adds a condition, in the order of the statement; the value stands for each `?` in it.
     pub(super) fn add(&mut self, condition: &str, value: String) {
         self.conditions.push(condition.to_owned());
-        self.values.push(Value::Text(value));
+        let places = condition.matches('?').count();
+        self.values.extend(std::iter::repeat_n(Value::Text(value), places));
     }
 
     /// Adds a condition without a value.
     pub(super) fn also(&mut self, condition: &str) {
         self.conditions.push(condition.to_owned());
+    }
+
+    /// There is no condition.
+    pub(super) fn is_empty(&self) -> bool {
+        self.conditions.is_empty()
     }
 
     /// With one more condition without a value.

@@ -60,6 +60,18 @@ pub fn find(conn: &Connection, reference: &str) -> Result<Option<Task>, StoreErr
     Ok(conn.prepare_cached(&sql)?.query_row([reference], Task::of).optional()?)
 }
 
+/// The ids of all tasks that `reference` is the id or the name of.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn ids_of(conn: &Connection, reference: &str) -> Result<Vec<String>, StoreError> {
+    let ids = conn
+        .prepare_cached("SELECT id FROM tasks WHERE id = ?1 OR name = ?1")?
+        .query_map([reference], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    Ok(ids)
+}
+
 /// As [`find`], refusing an unknown name with the nearest known one.
 ///
 /// # Errors

@@ -11,8 +11,9 @@ pub use direct::{Outcome, attempt, attempted, settle};
 pub use enqueue::{Enqueue, Enqueued, QueueOptions, RequestedIteration};
 
 use super::page::{self, Newest, Page, Source};
+use super::scope::Filter;
 use super::telemetry::{self, Actor, Severity, Telemetry};
-use super::{Query, StoreError, row};
+use super::{Query, StoreError, row, tasks};
 use crate::domain::ids::new_id;
 use crate::domain::time::now_iso;
 use crate::domain::{AttemptState, CommandState, Failure};
@@ -197,7 +198,7 @@ pub fn of_type(conn: &Connection, task_id: &str, command_type: &str) -> Result<V
     Ok(rows)
 }
 
-/// The newest attempts at commands of a task.
+/// The attempts at the newest commands of a task.
 ///
 /// # Errors
 /// Whatever SQLite answers.
@@ -206,11 +207,19 @@ pub fn newest_attempts_of_task(
     task_id: &str,
     page: &Page,
 ) -> Result<Newest<CommandAttempt>, StoreError> {
-    let select = format!("SELECT {ATTEMPT_COLUMNS} FROM command_attempts");
-    let of_task = "command_id IN (SELECT id FROM commands WHERE task_id = ?1)";
-    // The unary plus keeps the list from being read in the order of all attempts.
-    let source = Source { select: &select, of_task, at: "started_at", order: "+id" };
-    page::newest(conn, &source, task_id, page, CommandAttempt::of)
+    let columns = ATTEMPT_COLUMNS.replace(", ", ", a.");
+    // From the commands to their attempts, so that reading ends where the page does.
+    let select =
+        format!("SELECT a.{columns} FROM commands c CROSS JOIN command_attempts a ON a.command_id = c.id");
+    let source = Source {
+        select: &select,
+        of_task: "c.task_id = ?1",
+        at: "a.started_at",
+        order: "c.rowid DESC, a.id",
+    };
+    let mut newest = page::newest(conn, &source, task_id, page, CommandAttempt::of)?;
+    newest.rows.sort_by_key(|attempt| attempt.id);
+    Ok(newest)
 }
 
 /// A command before it has a row.
@@ -314,31 +323,35 @@ impl Query for ListCommands {
     type Out = Vec<Command>;
 
     fn run(self, conn: &Connection) -> Result<Vec<Command>, StoreError> {
+        let mut filter = Filter::default();
+        if let Some(task) = self.task {
+            // Ended tasks may share a name; a single task's commands are found in their order.
+            match tasks::ids_of(conn, &task)?.as_slice() {
+                [id] => filter.add("c.task_id = ?", id.clone()),
+                _ => filter.add("c.task_id IN (SELECT id FROM tasks WHERE id = ? OR name = ?)", task),
+            }
+        }
+        if let Some(state) = self.state {
+            filter.add("c.state = ?", state.as_str().to_owned());
+        }
+        if let Some(command_type) = self.command_type {
+            filter.add("c.type = ?", command_type);
+        }
+        for (role, session) in [("worker", self.worker), ("manager", self.manager)] {
+            if let Some(session) = session {
+                filter.add(&belongs_to(role), session);
+            }
+        }
+        // Those in one state are in the order of their instants.
+        let order = if self.state.is_some() { "c.created_at DESC, c.rowid DESC" } else { "c.rowid DESC" };
         let sql = format!(
             "SELECT {COLUMNS} FROM commands c LEFT JOIN tasks t ON t.id = c.task_id
-             WHERE (?1 IS NULL OR t.id = ?1 OR t.name = ?1)
-               AND (?2 IS NULL OR c.state = ?2)
-               AND (?3 IS NULL OR c.type = ?3)
-               AND (?4 IS NULL OR {})
-               AND (?5 IS NULL OR {})
-             ORDER BY c.rowid DESC LIMIT ?6",
-            belongs_to("?4", "worker"),
-            belongs_to("?5", "manager")
+             WHERE {} ORDER BY {order} LIMIT {}",
+            filter.sql(),
+            self.limit
         );
-        let mut commands: Vec<Command> = conn
-            .prepare_cached(&sql)?
-            .query_map(
-                (
-                    self.task,
-                    self.state.map(CommandState::as_str),
-                    self.command_type,
-                    self.worker,
-                    self.manager,
-                    self.limit,
-                ),
-                Command::of,
-            )?
-            .collect::<Result<_, _>>()?;
+        let mut commands: Vec<Command> =
+            conn.prepare_cached(&sql)?.query_map(filter.values(), Command::of)?.collect::<Result<_, _>>()?;
         commands.reverse();
         if self.attempts {
             for command in &mut commands {
@@ -350,12 +363,12 @@ impl Query for ListCommands {
 }
 
 /// SQL: the command's own (older) worker or manager, or one that its task was ever bound to, is
-/// named by the parameter.
-fn belongs_to(parameter: &str, role: &str) -> String {
+/// named `?`.
+fn belongs_to(role: &str) -> String {
     format!(
-        "(c.{role}_id IN (SELECT id FROM {role}s WHERE id = {parameter} OR name = {parameter})
+        "(c.{role}_id IN (SELECT id FROM {role}s WHERE id = ? OR name = ?)
           OR c.task_id IN (SELECT b.task_id FROM bindings b JOIN sessions s ON s.id = b.{role}_session_id
-                           WHERE s.id = {parameter} OR s.name = {parameter}))"
+                           WHERE s.id = ? OR s.name = ?))"
     )
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::domain::DeliveryState;
 use crate::domain::transport::TransportKind;
 use crate::store::page::{self, Newest, Page, Source};
+use crate::store::scope::Filter;
 use crate::store::{Query, StoreError, row, sessions, tasks};
 
 /// A row of `deliveries` with the names of what it refers to.
@@ -80,8 +81,6 @@ pub struct Receipt {
     pub details: Option<Value>,
 }
 
-/// A delivery of a command or a direct nudge belongs to the command's task, or to the one that the
-/// target is bound to.
 const SELECT: &str = "SELECT d.id, d.source, COALESCE(n.signal_type, c.type, d.source), d.state, d.transport,
         t.id, t.name, d.target_session_id, s.name, d.notification_id, d.command_id, d.attempt_id,
         d.correlation_id, d.client_message_id, d.body_bytes, d.body_sha256,
@@ -95,9 +94,7 @@ const SELECT: &str = "SELECT d.id, d.source, COALESCE(n.signal_type, c.type, d.s
     LEFT JOIN routed_notifications n ON n.id = d.notification_id
     LEFT JOIN commands c ON c.id = d.command_id
     LEFT JOIN codex_events e ON e.id = d.receipt_event_id
-    LEFT JOIN tasks t ON t.id = COALESCE(n.task_id, c.task_id,
-        (SELECT task_id FROM bindings WHERE worker_session_id = d.target_session_id AND state IN ('active', 'ending')),
-        (SELECT task_id FROM bindings WHERE manager_session_id = d.target_session_id AND state IN ('active', 'ending')))";
+    LEFT JOIN tasks t ON t.id = d.task_id";
 
 impl Delivery {
     fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -151,12 +148,7 @@ pub fn find(conn: &Connection, id: i64) -> Result<Option<Delivery>, StoreError> 
 /// # Errors
 /// Whatever SQLite answers.
 pub fn newest_of_task(conn: &Connection, task_id: &str, page: &Page) -> Result<Newest<Delivery>, StoreError> {
-    let of_task = "d.id IN (
-        SELECT of_fact.id FROM routed_notifications fact
-        JOIN deliveries of_fact ON of_fact.notification_id = fact.id WHERE fact.task_id = ?1
-        UNION SELECT of_command.id FROM commands command
-        JOIN deliveries of_command ON of_command.command_id = command.id WHERE command.task_id = ?1)";
-    let source = Source { select: SELECT, of_task, at: "d.claimed_at", order: "+d.id" };
+    let source = Source { select: SELECT, of_task: "d.task_id = ?1", at: "d.claimed_at", order: "d.id" };
     page::newest(conn, &source, task_id, page, Delivery::of)
 }
 
@@ -202,18 +194,43 @@ impl Query for ListDeliveries {
         let task_id = self.task.map(|task| tasks::get(conn, &task)).transpose()?.map(|task| task.id);
         let session_id =
             self.session.map(|session| sessions::get(conn, &session)).transpose()?.map(|session| session.id);
-        let sql = format!(
-            "{SELECT} WHERE (?1 IS NULL OR t.id = ?1) AND (?2 IS NULL OR d.target_session_id = ?2)
-               AND (?3 IS NULL OR d.state = ?3)
-             ORDER BY d.id DESC LIMIT ?4"
-        );
-        let deliveries = conn
-            .prepare_cached(&sql)?
-            .query_map(
-                (task_id, session_id, self.state.map(DeliveryState::as_str), self.limit),
-                Delivery::of,
-            )?
-            .collect::<Result<_, _>>()?;
-        Ok(deliveries)
+        // The states of a session's deliveries are each in their order, all of them together are not.
+        let states = match (&session_id, self.state) {
+            (Some(_), None) => DeliveryState::ALL.iter().copied().map(Some).collect(),
+            (_, state) => vec![state],
+        };
+        let mut newest = Vec::new();
+        for state in states {
+            let filter = filter(task_id.as_deref(), session_id.as_deref(), state);
+            newest.extend(list(conn, &filter, self.limit)?);
+        }
+        newest.sort_by_key(|delivery| std::cmp::Reverse(delivery.id));
+        newest.truncate(self.limit as usize);
+        Ok(newest)
     }
+}
+
+/// The unary plus leaves the index to the condition that fewer rows fit: most deliveries of a task have
+/// arrived, most of those that have not are of other tasks.
+fn filter(task_id: Option<&str>, session_id: Option<&str>, state: Option<DeliveryState>) -> Filter {
+    let is_common = matches!(state, None | Some(DeliveryState::Sent | DeliveryState::Observed));
+    let by_task = task_id.is_some() && session_id.is_none() && is_common;
+    let mut filter = Filter::default();
+    if let Some(task_id) = task_id {
+        filter.add(if by_task { "d.task_id = ?" } else { "+d.task_id = ?" }, task_id.to_owned());
+    }
+    if let Some(session_id) = session_id {
+        filter.add("d.target_session_id = ?", session_id.to_owned());
+    }
+    if let Some(state) = state {
+        filter.add(if by_task { "+d.state = ?" } else { "d.state = ?" }, state.as_str().to_owned());
+    }
+    filter
+}
+
+fn list(conn: &Connection, filter: &Filter, limit: u32) -> Result<Vec<Delivery>, StoreError> {
+    let sql = format!("{SELECT} WHERE {} ORDER BY d.id DESC LIMIT {limit}", filter.sql());
+    let deliveries =
+        conn.prepare_cached(&sql)?.query_map(filter.values(), Delivery::of)?.collect::<Result<_, _>>()?;
+    Ok(deliveries)
 }

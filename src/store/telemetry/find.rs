@@ -1,5 +1,7 @@
 //! Single telemetry events: the newest that fit.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use rusqlite::Connection;
 
@@ -85,18 +87,58 @@ fn matching(
     words: &str,
     limit: u32,
 ) -> Result<Vec<TelemetryRow>, StoreError> {
-    let mut by_text = filter.clone();
-    by_text.add("telemetry_events_fts MATCH ?", full_text_words(words));
-    let text_index = "telemetry_events_fts f CROSS JOIN telemetry_events e ON e.id = f.event_id";
-    let mut found = newest(conn, &by_text, text_index, "f.rowid DESC", limit)?;
     let mut by_type = filter.clone();
     by_type.add("e.event_type = ?", words.to_owned());
-    found.extend(newest(conn, &by_type, "telemetry_events e", BY_TIME, limit)?);
+    let mut found = newest(conn, &by_type, "telemetry_events e", BY_TIME, limit)?;
+    found.extend(telling_of(conn, filter, words, limit)?);
     found.sort_by(|a, b| b.timestamp.cmp(&a.timestamp));
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     found.retain(|row| seen.insert(row.id.clone()));
     found.truncate(limit as usize);
     Ok(found)
+}
+
+/// The newest events with every word in their texts. A word that is in most of them is looked for in the
+/// few that fit the filter, else in the index of all.
+fn telling_of(
+    conn: &Connection,
+    filter: &Filter,
+    words: &str,
+    limit: u32,
+) -> Result<Vec<TelemetryRow>, StoreError> {
+    if !filter.is_empty() {
+        let fitting = newest(conn, filter, "telemetry_events e", BY_TIME, FEW + 1)?;
+        if fitting.len() <= FEW as usize {
+            return among_few(fitting, words);
+        }
+    }
+    let mut by_text = filter.clone();
+    by_text.add("telemetry_events_fts MATCH ?", full_text_words(words));
+    let text_index = "telemetry_events_fts f CROSS JOIN telemetry_events e ON e.id = f.event_id";
+    newest(conn, &by_text, text_index, "f.rowid DESC", limit)
+}
+
+/// So few events are put into an index of their own.
+const FEW: u32 = 1000;
+
+/// Those of few events with every word in their texts, by the same rules as the index of all.
+fn among_few(mut events: Vec<TelemetryRow>, words: &str) -> Result<Vec<TelemetryRow>, StoreError> {
+    let index = Connection::open_in_memory()?;
+    index.execute_batch("CREATE VIRTUAL TABLE texts USING fts5 (summary, attributes); BEGIN")?;
+    let mut insert = index.prepare("INSERT INTO texts (rowid, summary, attributes) VALUES (?1, ?2, ?3)")?;
+    for (place, event) in events.iter().enumerate() {
+        insert.execute((place as i64, &event.summary, event.attributes.to_string()))?;
+    }
+    let found: HashSet<i64> = index
+        .prepare("SELECT rowid FROM texts WHERE texts MATCH ?1")?
+        .query_map([full_text_words(words)], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let mut place = -1;
+    events.retain(|_| {
+        place += 1;
+        found.contains(&place)
+    });
+    Ok(events)
 }
 
 const BY_TIME: &str = "e.timestamp DESC, e.rowid DESC";

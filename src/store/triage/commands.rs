@@ -1,11 +1,8 @@
 //! Commands, without what they say and what came of it.
 
-use std::collections::BTreeMap;
-
 use rusqlite::{Connection, Row};
 use serde::{Deserialize, Serialize};
 
-use super::{by_word, by_words};
 use crate::domain::CommandState;
 use crate::store::scope::Scope;
 use crate::store::{StoreError, row};
@@ -80,47 +77,16 @@ pub fn newest_commands(
     if let Some(state) = state {
         filter.add("c.state = ?", state.as_str().to_owned());
     }
+    // A task's commands are in the order of their rows, all commands and those in one state in that of
+    // their instants.
+    let by_row = scope.is_of_one_task() && state.is_none();
+    let order = if by_row { "c.rowid DESC" } else { "c.created_at DESC, c.rowid DESC" };
     let sql = format!(
         "SELECT {COLUMNS} FROM commands c LEFT JOIN tasks t ON t.id = c.task_id
-         WHERE {} ORDER BY c.created_at DESC, c.rowid DESC LIMIT {limit}",
+         WHERE {} ORDER BY {order} LIMIT {limit}",
         filter.sql()
     );
     let commands =
         conn.prepare_cached(&sql)?.query_map(filter.values(), CommandLine::of)?.collect::<Result<_, _>>()?;
     Ok(commands)
-}
-
-/// How many commands are in which state.
-///
-/// # Errors
-/// Whatever SQLite answers.
-pub fn commands_by_state(conn: &Connection, scope: &Scope) -> Result<BTreeMap<String, i64>, StoreError> {
-    let filter = scope.filter("c.task_id", Some("c.created_at"));
-    by_word(conn, "SELECT c.state, COUNT(*) FROM commands c", &filter, "c.state")
-}
-
-/// How many commands of each type are in which state.
-///
-/// # Errors
-/// Whatever SQLite answers.
-pub fn commands_by_type(
-    conn: &Connection,
-    scope: &Scope,
-) -> Result<BTreeMap<String, BTreeMap<String, i64>>, StoreError> {
-    let filter = scope.filter("c.task_id", Some("c.created_at"));
-    by_words(conn, "SELECT c.type, c.state, COUNT(*) FROM commands c", &filter, "c.type, c.state")
-}
-
-/// How many attempts at commands of each type are in which state.
-///
-/// # Errors
-/// Whatever SQLite answers.
-pub fn attempts_by_type(
-    conn: &Connection,
-    scope: &Scope,
-) -> Result<BTreeMap<String, BTreeMap<String, i64>>, StoreError> {
-    let filter = scope.filter("c.task_id", Some("a.started_at"));
-    let select =
-        "SELECT c.type, a.state, COUNT(*) FROM command_attempts a JOIN commands c ON c.id = a.command_id";
-    by_words(conn, select, &filter, "c.type, a.state")
 }

@@ -95,14 +95,31 @@ impl CycleKind {
     }
 }
 
+impl CycleKind {
+    /// The index that ends a list where it is full, and the order that it has. A task's cycles are in the
+    /// order of their ids as well.
+    fn source(self, scope: &Scope) -> (&'static str, &'static str) {
+        match (self, &scope.task_id) {
+            (Self::Any | Self::WithPane | Self::WithoutPane, Some(_)) => ("", "c.id DESC"),
+            (Self::WithPane | Self::WithoutPane, None) => {
+                ("INDEXED BY manager_cycles_pane", "c.started_at DESC, c.id DESC")
+            }
+            _ => ("", "c.started_at DESC, c.id DESC"),
+        }
+    }
+}
+
 fn filter(scope: &Scope, kind: CycleKind) -> Filter {
-    let mut filter = scope.filter("c.task_id", Some("c.started_at"));
+    of_scope(scope, scope.filter("c.task_id", Some("c.started_at"))).and(kind.condition())
+}
+
+fn of_scope(scope: &Scope, mut filter: Filter) -> Filter {
     if let Some(run_id) = &scope.run_id {
         let of_run =
             "EXISTS (SELECT 1 FROM manager_cycle_spans r WHERE r.manager_cycle_id = c.id AND r.run_id = ?)";
         filter.add(of_run, run_id.clone());
     }
-    filter.and(kind.condition())
+    filter
 }
 
 /// The newest cycles, newest first.
@@ -116,10 +133,9 @@ pub fn newest_cycles(
     limit: u32,
 ) -> Result<Vec<CycleLine>, StoreError> {
     let filter = filter(scope, kind);
-    // A task's cycles are in the order of their ids, all cycles in that of their instants.
-    let order = if scope.task_id.is_some() { "c.id DESC" } else { "c.started_at DESC, c.id DESC" };
+    let (index, order) = kind.source(scope);
     let sql = format!(
-        "SELECT {COLUMNS} FROM manager_cycles c JOIN tasks t ON t.id = c.task_id
+        "SELECT {COLUMNS} FROM manager_cycles c {index} JOIN tasks t ON t.id = c.task_id
          WHERE {} ORDER BY {order} LIMIT {limit}",
         filter.sql()
     );
@@ -133,7 +149,10 @@ pub fn newest_cycles(
 /// # Errors
 /// Whatever SQLite answers.
 pub fn cycle_count(conn: &Connection, scope: &Scope, kind: CycleKind) -> Result<i64, StoreError> {
-    let filter = filter(scope, kind);
+    count(conn, &filter(scope, kind))
+}
+
+fn count(conn: &Connection, filter: &Filter) -> Result<i64, StoreError> {
     let sql = format!("SELECT COUNT(*) FROM manager_cycles c WHERE {}", filter.sql());
     Ok(conn.prepare_cached(&sql)?.query_row(filter.values(), |row| row.get(0))?)
 }
@@ -143,8 +162,16 @@ pub fn cycle_count(conn: &Connection, scope: &Scope, kind: CycleKind) -> Result<
 /// # Errors
 /// Whatever SQLite answers.
 pub fn cycles_by_state(conn: &Connection, scope: &Scope) -> Result<BTreeMap<String, i64>, StoreError> {
-    let filter = filter(scope, CycleKind::Any);
-    by_word(conn, "SELECT c.state, COUNT(*) FROM manager_cycles c", &filter, "c.state")
+    let filter = of_scope(scope, scope.count_filter("c.task_id", Some("c.started_at")));
+    let mut by_state = BTreeMap::new();
+    for state in ["failed", "started", "succeeded"] {
+        let filter = filter.clone().and(&format!("c.state = '{state}'"));
+        let count = count(conn, &filter)?;
+        if count > 0 {
+            by_state.insert(state.to_owned(), count);
+        }
+    }
+    Ok(by_state)
 }
 
 /// How often which pattern was found on a worker's screen.

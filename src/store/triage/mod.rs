@@ -1,6 +1,7 @@
 //! What there is to look into: counts and the newest rows, of one task or across tasks. No prompt,
 //! message, criterion, payload or terminal text.
 
+mod command_counts;
 mod commands;
 mod criteria;
 mod cycles;
@@ -19,7 +20,8 @@ use rusqlite::Connection;
 use super::StoreError;
 use super::scope::Filter;
 
-pub use commands::{CommandLine, attempts_by_type, commands_by_state, commands_by_type, newest_commands};
+pub use command_counts::{attempts_by_type, commands_by_state, commands_by_type};
+pub use commands::{CommandLine, newest_commands};
 pub use criteria::{CriterionLine, criteria_by_status, newest_criteria};
 pub use cycles::{CycleKind, CycleLine, cycle_count, cycles_by_state, newest_cycles, notable_patterns};
 pub use ingest::{Ingest, ingest};
@@ -39,22 +41,5 @@ fn by_word(
         .prepare_cached(&sql)?
         .query_map(filter.values(), |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
-    Ok(counts)
-}
-
-/// How many rows there are of each pair of words.
-fn by_words(
-    conn: &Connection,
-    select: &str,
-    filter: &Filter,
-    words: &str,
-) -> Result<BTreeMap<String, BTreeMap<String, i64>>, StoreError> {
-    let sql = format!("{select} WHERE {} GROUP BY {words}", filter.sql());
-    let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query(filter.values())?;
-    let mut counts: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
-    while let Some(row) = rows.next()? {
-        counts.entry(row.get(0)?).or_default().insert(row.get(1)?, row.get(2)?);
-    }
     Ok(counts)
 }

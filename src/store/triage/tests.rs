@@ -162,10 +162,10 @@ fn what_nobody_knows_and_what_nobody_took_need_a_person() {
     let session = &one.worker.id;
     db.conn
         .execute(
-            "INSERT INTO deliveries (source, notification_id, target_session_id, transport, state, fence, claimed_at,
-                 started_at, error)
-             VALUES ('notification', ?1, ?2, 'tmux', 'unknown', 1, 'now', 'now', 'no sign of it')",
-            (unknown, session),
+            "INSERT INTO deliveries (source, notification_id, task_id, target_session_id, transport, state, fence,
+                 claimed_at, started_at, error)
+             VALUES ('notification', ?1, ?3, ?2, 'tmux', 'unknown', 1, 'now', 'now', 'no sign of it')",
+            (unknown, session, &one.task.id),
         )
         .unwrap();
     for (id, state) in [(dead, "dead_letter"), (expiring, "leased")] {

@@ -79,13 +79,13 @@ pub fn undelivered(conn: &Connection, scope: &Scope, limit: u32) -> Result<Undel
 }
 
 fn unknown(conn: &Connection, scope: &Scope, limit: u32) -> Result<Part<UnknownDelivery>, StoreError> {
-    let filter = scope.filter("COALESCE(n.task_id, c.task_id)", None).and("d.state = 'unknown'");
+    let filter = scope.filter("+d.task_id", None).and("d.state = 'unknown'");
     let columns = "d.id, t.id, t.name, COALESCE(n.signal_type, c.type, d.source), s.name, d.transport,
         d.claimed_at, d.error";
     let from = "FROM deliveries d JOIN sessions s ON s.id = d.target_session_id
         LEFT JOIN routed_notifications n ON n.id = d.notification_id
         LEFT JOIN commands c ON c.id = d.command_id
-        LEFT JOIN tasks t ON t.id = COALESCE(n.task_id, c.task_id)";
+        LEFT JOIN tasks t ON t.id = d.task_id";
     part(conn, columns, from, &filter, "d.id", limit, |row| {
         Ok(UnknownDelivery {
             id: row.get(0)?,
@@ -101,7 +101,7 @@ fn unknown(conn: &Connection, scope: &Scope, limit: u32) -> Result<Part<UnknownD
 }
 
 fn dead(conn: &Connection, scope: &Scope, limit: u32) -> Result<Part<DeadLetter>, StoreError> {
-    let mut filter = scope.filter("n.task_id", None);
+    let mut filter = scope.filter("+n.task_id", None);
     // Whoever reads the inbox next makes a dead letter of the latter.
     filter.add(
         &format!(
