@@ -81,9 +81,9 @@ SELECT 'task-' || of_task, 'binding-' || of_task, 'correlation-' || i, 'manager-
     'nudge_worker', 'dedupe-' || i, 'command-' || i, at, at, CASE WHEN i % 97 > 4 THEN at END,
     'pull_required', 'delivered', '{"message": "go on"}'
 FROM turn WHERE i / 10 % 2 = 1;
-INSERT INTO deliveries (notification_id, command_id, source, target_session_id, transport, state, fence, correlation_id,
-    claimed_at, sent_at, settled_at, receipt_json)
-SELECT id, command_id, CASE WHEN command_id IS NULL THEN 'notification' ELSE 'command' END, target_session_id, 'mailbox',
+INSERT INTO deliveries (notification_id, task_id, command_id, source, target_session_id, transport, state, fence,
+    correlation_id, claimed_at, sent_at, settled_at, receipt_json)
+SELECT id, task_id, command_id, CASE WHEN command_id IS NULL THEN 'notification' ELSE 'command' END, target_session_id, 'mailbox',
     CASE WHEN consumed_at IS NULL THEN 'sent' ELSE 'observed' END,
     1, correlation_id, created_at, created_at, consumed_at, CASE WHEN consumed_at IS NOT NULL THEN '{}' END
 FROM routed_notifications ORDER BY created_at;

@@ -1,26 +1,35 @@
 //! The database's own doctor.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Call, ToolKind};
+use super::{Call, Place, ToolKind};
 use crate::actors::blocking::blocking;
+use crate::actors::launch::progress;
 use crate::actors::{Caller, Hub};
 use crate::codex::alive::is_alive;
 use crate::domain::Failure;
-use crate::store::doctor::{BoundPair, BoundPairs, DbReport, Doctor, LiveReport, Sighting};
+use crate::store::doctor::{
+    BoundPair, BoundPairs, DbReport, Doctor, Extent, LiveReport, RecordFileCheck, Sighting,
+};
 use crate::store::sessions::{GetLinkedSession, LinkedSession};
 use crate::tmux::{Pane, SessionName, TmuxServer};
 
 /// Make the database if it is missing, and check its health
 ///
-/// Exit code 1 when something is wrong with it.
+/// All of a small file is checked; of a large one both ends of each table, and what was found when all of
+/// it was checked last counts. Exit code 1 when something is wrong with it.
 #[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
 pub struct DbDoctorArgs {
+    /// Check all of the file, however large it is
+    #[arg(long)]
+    #[serde(default)]
+    pub full: bool,
     /// Hold the bound sessions against their processes and panes too
     #[arg(long)]
     #[serde(default)]
@@ -39,9 +48,15 @@ impl Call for DbDoctorArgs {
     type Reply = DbReport;
 
     const TOOL: ToolKind = ToolKind::Reads;
+    const NOT_FOR_TOOLS: &'static [&'static str] = &["full"];
+
+    /// Whoever waits for all of a file is told how far it is.
+    fn place(&self) -> Place {
+        if self.full { Place::Caller } else { Place::Supervisor }
+    }
 
     async fn serve(self, hub: &Hub, _: &Caller) -> Result<DbReport, Failure> {
-        let report = hub.store.read(Doctor { path: hub.store.path().to_owned() }).await?;
+        let report = if self.full { check_whole(hub).await? } else { look(hub).await? };
         if !self.live {
             return Ok(report);
         }
@@ -51,6 +66,26 @@ impl Call for DbDoctorArgs {
         let stale_after = SignedDuration::from_secs(i64::from(self.manager_stale_seconds));
         Ok(report.with_live(LiveReport::new(pairs, &seen, Timestamp::now(), stale_after)))
     }
+}
+
+/// Looks a database over without reading all of a large one.
+pub(super) async fn look(hub: &Hub) -> Result<DbReport, Failure> {
+    let doctor = Doctor { path: hub.store.path().to_owned(), extent: Extent::Bounded };
+    Ok(hub.store.read(doctor).await?)
+}
+
+async fn check_whole(hub: &Hub) -> Result<DbReport, Failure> {
+    let begun = Instant::now();
+    let extent = Extent::Whole { tell: |text| progress(text) };
+    let report = hub.store.read(Doctor { path: hub.store.path().to_owned(), extent }).await?;
+    let found = RecordFileCheck {
+        ok: report.ok,
+        took_ms: i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX),
+        database_bytes: report.size.database_bytes,
+    };
+    // A file that is damaged may not take it; the report is worth having all the same.
+    let _ = hub.store.write(found).await;
+    Ok(report)
 }
 
 async fn bound_sessions(hub: &Hub, pairs: &[BoundPair]) -> Result<Vec<LinkedSession>, Failure> {

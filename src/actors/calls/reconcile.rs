@@ -1,17 +1,16 @@
 //! Reconciling the record with what is there.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Call;
+use super::db_doctor::look;
 use crate::actors::blocking::blocking;
 use crate::actors::{Caller, Hub};
 use crate::codex::alive::is_alive;
 use crate::domain::{Failure, Seconds};
-use crate::store::doctor::{DbReport, Doctor};
+use crate::store::doctor::DbReport;
 use crate::store::drift::{
     DanglingBinding, PutRecordsRight, PutRight, ReadRecords, SessionProcess, StuckTask,
 };
@@ -59,8 +58,7 @@ impl Call for ReconcileArgs {
         let stuck_after_seconds = self.stale_cycles_seconds.as_f64();
         let records = hub.store.read(ReadRecords { stuck_after_seconds }).await?;
         let dead = without_process(records.processes).await?;
-        let path: PathBuf = hub.store.path().to_owned();
-        let schema_health = hub.store.read(Doctor { path }).await?;
+        let schema_health = look(hub).await?;
         let applied = match self.apply {
             true => Some(hub.store.write(PutRecordsRight { dead: dead.clone() }).await?),
             false => None,

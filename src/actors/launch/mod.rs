@@ -46,7 +46,8 @@ use undo::Begun;
 /// The target of the events that tell a person what is being waited for.
 pub const PROGRESS: &str = "conveyor::progress";
 
-fn progress(text: impl Display) {
+/// Tells a person what is being waited for.
+pub(super) fn progress(text: impl Display) {
     tracing::info!(target: PROGRESS, "{text}");
 }
 

@@ -2,7 +2,9 @@
 
 mod live;
 mod pairs;
+mod sample;
 mod undecided;
+mod whole;
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +17,7 @@ pub use live::{
 };
 pub use pairs::{BoundPair, BoundPairs, UnfinishedCommand};
 pub use undecided::Undecided;
+pub use whole::{Extent, FileCheck, RecordFileCheck, WholeFile};
 
 use super::schema::{self, CONTRACT_VERSION, NEWEST_CONTRACT_VERSION};
 use super::{Query, StoreError};
@@ -50,6 +53,9 @@ pub struct DbReport {
     pub undecided: Undecided,
     /// Its `PRAGMA user_version`.
     pub user_version: i64,
+    /// Whether all of the file was looked at.
+    #[serde(default)]
+    pub whole_file: WholeFile,
 }
 
 /// One aspect of a [`DbReport`].
@@ -107,18 +113,19 @@ pub struct Violation {
     pub parent: String,
 }
 
-/// How the telemetry events stand in their full-text index.
+/// How the telemetry events stand in their full-text index: all, or the newest when a part of the file
+/// was looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FullText {
     /// Rows of `telemetry_events`.
     pub events: i64,
-    /// Rows of its index.
+    /// Those of them that its index has.
     pub indexed: i64,
     /// They are as many.
     pub ok: bool,
 }
 
-/// SQLite's own check of the file (`PRAGMA quick_check`).
+/// Whether SQLite can read the file: by its own check (`PRAGMA quick_check`), or the ends of each table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Integrity {
     /// No problem was found.
@@ -155,30 +162,45 @@ impl DbReport {
 pub struct Doctor {
     /// The database file, as it is to be named in the report.
     pub path: PathBuf,
+    /// How much of it is looked at.
+    pub extent: Extent,
+}
+
+/// What is found in the rows and pages of a file.
+#[derive(Debug, Default)]
+struct Contents {
+    problems: Vec<String>,
+    violations: Vec<Violation>,
+    full_text: FullText,
 }
 
 impl Query for Doctor {
     type Out = DbReport;
 
     fn run(self, conn: &Connection) -> Result<DbReport, StoreError> {
-        let mut problems = quick_check(conn)?;
+        let size = size(conn, &self.path)?;
+        let contents = match self.extent.tell_of(size.database_bytes) {
+            Some(tell) => whole::read(conn, &size, tell)?,
+            None => sample::read(conn)?,
+        };
+        let whole_file = WholeFile::of(conn, &self.extent, &size);
+        let Contents { problems, violations, full_text } = contents;
         let schema_version = schema_version(conn)?;
         let user_version = pragma(conn, "user_version")?;
         let mut checks = settings(conn, schema_version, user_version)?;
         checks.extend(missing_parts(conn)?);
-        let violations = unless_damaged(foreign_key_violations(conn), &mut problems)?;
         checks.push(Check {
             name: "foreign_key_check".to_owned(),
             ok: violations.is_empty(),
             found: Found::References { violations },
         });
-        let full_text = unless_damaged(full_text(conn), &mut problems)?;
         // Where it cannot be counted the file is damaged, which the checks above tell.
         let undecided = undecided::count(conn).unwrap_or_default();
         let integrity = Integrity { ok: problems.is_empty(), problems };
+        let is_well = integrity.ok && full_text.ok && whole_file.is_well();
         Ok(DbReport {
-            ok: integrity.ok && full_text.ok && checks.iter().all(|check| check.ok),
-            size: size(conn, &self.path)?,
+            ok: is_well && checks.iter().all(|check| check.ok),
+            size,
             path: self.path,
             live_reconcile: None,
             checks,
@@ -187,6 +209,7 @@ impl Query for Doctor {
             schema_version,
             undecided,
             user_version,
+            whole_file,
         })
     }
 }
@@ -200,16 +223,6 @@ fn unless_damaged<T: Default>(found: rusqlite::Result<T>, problems: &mut Vec<Str
         }
         found => found,
     }
-}
-
-fn quick_check(conn: &Connection) -> rusqlite::Result<Vec<String>> {
-    let mut problems = Vec::new();
-    let lines = conn
-        .prepare(&format!("PRAGMA quick_check({PROBLEM_LIMIT})"))
-        .and_then(|mut check| check.query_map([], |row| row.get(0))?.collect());
-    let lines: Vec<String> = unless_damaged(lines, &mut problems)?;
-    problems.extend(lines.into_iter().filter(|line| line != "ok"));
-    Ok(problems)
 }
 
 fn settings(conn: &Connection, schema_version: i64, user_version: i64) -> rusqlite::Result<Vec<Check>> {
@@ -279,28 +292,6 @@ fn names(conn: &Connection, kind: &str) -> rusqlite::Result<Vec<String>> {
     )?
     .query_map([kind, OPTIONAL_INDEX], |row| row.get(0))?
     .collect()
-}
-
-fn foreign_key_violations(conn: &Connection) -> rusqlite::Result<Vec<Violation>> {
-    conn.prepare("SELECT \"table\", rowid, parent FROM pragma_foreign_key_check LIMIT ?1")?
-        .query_map([PROBLEM_LIMIT], |row| {
-            Ok(Violation { table: row.get(0)?, rowid: row.get(1)?, parent: row.get(2)? })
-        })?
-        .collect()
-}
-
-fn full_text(conn: &Connection) -> rusqlite::Result<FullText> {
-    let events = row_count(conn, "telemetry_events")?;
-    let indexed = row_count(conn, "telemetry_events_fts")?;
-    Ok(FullText { events, indexed, ok: events == indexed })
-}
-
-/// Rows of a table; 0 when it is missing, which is reported elsewhere.
-fn row_count(conn: &Connection, table: &str) -> rusqlite::Result<i64> {
-    if !has_table(conn, table)? {
-        return Ok(0);
-    }
-    conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))
 }
 
 fn size(conn: &Connection, path: &Path) -> rusqlite::Result<Size> {

@@ -3,14 +3,14 @@
 use serde_json::json;
 
 use super::*;
-use crate::store::open;
+use crate::store::{Change, open};
 
 /// The report of the database in `directory` after `change`.
 fn report_after(directory: &Path, change: &str) -> DbReport {
     let path = directory.join("workerctl.db");
     let conn = open::writer(&path).unwrap();
     conn.execute_batch(change).unwrap();
-    Doctor { path }.run(&conn).unwrap()
+    Doctor { path, extent: Extent::Bounded }.run(&conn).unwrap()
 }
 
 #[test]
@@ -40,6 +40,7 @@ fn a_new_database_is_healthy_and_its_report_has_the_documented_shape() {
             "schema_version": 22,
             "undecided": { "dead_letters": 0, "unknown_deliveries": 0 },
             "user_version": 22,
+            "whole_file": { "checked": true, "last": null },
         })
     );
     assert!(size["database_bytes"].as_i64() > Some(100_000), "{size}");
@@ -53,7 +54,8 @@ fn a_reader_connection_reports_the_same_settings() {
     let from_writer = report_after(directory.path(), "");
     let path = from_writer.path.clone();
     let reader = open::reader_pool(&path, 1).get().unwrap();
-    assert_eq!(Doctor { path }.run(&reader).unwrap().checks, from_writer.checks);
+    let doctor = Doctor { path, extent: Extent::Bounded };
+    assert_eq!(doctor.run(&reader).unwrap().checks, from_writer.checks);
 }
 
 #[test]
@@ -140,6 +142,39 @@ fn damaged_pages_are_reported_and_left_alone() {
     assert!(!report.ok && !report.integrity.ok, "{report:?}");
     assert!(!report.integrity.problems.is_empty());
     assert!(std::fs::read(&path).unwrap() == bytes, "the damaged file was changed");
+}
+
+#[test]
+fn a_large_file_is_looked_at_in_part_until_all_of_it_is_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("workerctl.db");
+    let mut conn = open::writer(&path).unwrap();
+    // An event from long ago that cannot be found, and much after it.
+    conn.execute_batch(
+        "INSERT INTO telemetry_events (id, timestamp, actor, event_type, severity, summary, correlation_json, attributes_json)
+         VALUES ('lost', 't', 'system', 'x', 'info', 's', '{}', '{}');
+         INSERT INTO telemetry_events (id, timestamp, actor, event_type, severity, summary, correlation_json, attributes_json)
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)
+         SELECT i, 't', 'system', 'x', 'info', hex(zeroblob(50000)), '{}', '{}' FROM n;
+         INSERT INTO telemetry_events_fts (event_id, event_type, summary) SELECT id, 'x', '' FROM telemetry_events WHERE id <> 'lost'",
+    )
+    .unwrap();
+    let look = |conn: &Connection, extent| Doctor { path: path.clone(), extent }.run(conn).unwrap();
+    let part = look(&conn, Extent::Bounded);
+    assert!(part.ok && !part.whole_file.checked, "{part:?}");
+    assert!(part.whole_file.hint.as_ref().unwrap().contains("--full"));
+
+    let whole = look(&conn, Extent::Whole { tell: |_| () });
+    assert_eq!((whole.ok, whole.whole_file.checked), (false, true));
+    assert_eq!((whole.full_text.events, whole.full_text.indexed), (101, 100));
+
+    let tx = conn.transaction().unwrap();
+    let found = RecordFileCheck { ok: false, took_ms: 7, database_bytes: whole.size.database_bytes };
+    found.run(&tx).unwrap();
+    tx.commit().unwrap();
+    let later = look(&conn, Extent::Bounded);
+    let last = later.whole_file.last.as_ref().unwrap();
+    assert_eq!((later.ok, last.ok, last.took_ms), (false, false, 7));
 }
 
 #[test]
