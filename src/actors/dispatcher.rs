@@ -1,13 +1,14 @@
 //! Dispatch: claims facts and commands, delivers them, records how it went. It never judges the
 //! work.
 
+mod looks;
+
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 
-use super::evidence;
 use super::guardian::Obituary;
 use super::hub::gone;
 use super::paths::Paths;
@@ -18,6 +19,7 @@ use crate::store::deliveries::ClaimedDelivery;
 use crate::store::dispatch::{Entry, IsAnythingDue, Pass, PassOptions, PreviewPass, RenewClaim, Step};
 use crate::store::heartbeats::Beat;
 use crate::store::{Store, Topic};
+use looks::Looks;
 
 /// The safety net under the wakes: nothing waits longer than this for a lost one.
 const SWEEP: Duration = Duration::from_secs(2);
@@ -71,7 +73,8 @@ impl Actor for Dispatcher {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         if let Some(dispatcher_id) = self.watches_as.clone() {
-            let watch = Watch { hands: self.hands(LEASE_SECONDS), dispatcher_id };
+            let hands = self.hands(LEASE_SECONDS);
+            let watch = Watch { hands, dispatcher_id, looks: Looks::default() };
             ctx.spawn(watch.run().into_actor(self));
         }
     }
@@ -86,9 +89,11 @@ impl Handler<MakePass> for Dispatcher {
             if pass.dry_run {
                 return Ok(hands.store.read(PreviewPass(pass.options)).await?);
             }
-            let steps = hands.pass(pass.options).await?;
-            let reports = join_all(steps.into_iter().map(|step| hands.finish(step))).await;
-            reports.into_iter().collect()
+            let steps = hands.pass(pass.options.clone()).await?;
+            let room = pass.options.limit.saturating_sub(steps.len());
+            let now = join_all(steps.into_iter().map(|step| hands.finish(step)));
+            let (reports, later) = join(now, hands.pass_of_seen(pass.options, room)).await;
+            reports.into_iter().chain(later?).collect()
         })
     }
 }
@@ -103,9 +108,7 @@ struct Hands {
 }
 
 impl Hands {
-    /// The database's part of a pass. It cannot see whether evidence that a loop depends on still holds.
     async fn pass(&self, options: PassOptions) -> Result<Vec<Step>, Failure> {
-        evidence::look_again_for_loops(&self.store, &self.paths).await?;
         let steps = self.store.write(Pass(options)).await?;
         if !steps.is_empty() {
             Point::DispatchClaimed.reach();
@@ -122,6 +125,15 @@ impl Hands {
         tokio::select! {
             report = self.deliver.send(Deliver(push)) => report.unwrap_or_else(|_| Err(gone("session's actor"))),
             never = self.keep(&claim) => match never {},
+        }
+    }
+
+    async fn finish_and_log(&self, step: Step) {
+        match self.finish(step).await {
+            Ok(report) => {
+                tracing::info!(report = %serde_json::Value::Object(without_text(report)), "dispatched")
+            }
+            Err(failure) => tracing::error!(%failure, "a delivery was not recorded; its claim will run out"),
         }
     }
 
@@ -161,6 +173,7 @@ impl Pulse {
 struct Watch {
     hands: Hands,
     dispatcher_id: String,
+    looks: Looks,
 }
 
 impl Watch {
@@ -183,18 +196,14 @@ impl Watch {
             let beat = Beat { dispatcher_id: self.dispatcher_id.clone(), iteration: pulse.looks };
             self.hands.store.write(beat).await?;
         }
+        self.looks.begin(&self.hands, &self.options()).await?;
         while self.hands.store.read(IsAnythingDue).await? {
-            let options = PassOptions {
-                dispatcher_id: self.dispatcher_id.clone(),
-                limit: PASS_LIMIT,
-                filter: None,
-                lease_seconds: LEASE_SECONDS,
-                back_off: true,
-            };
-            let steps = self.hands.pass(options).await?;
+            let steps = self.hands.pass(self.options()).await?;
             let is_last = steps.len() < PASS_LIMIT;
             for step in steps {
-                self.push_beside(step);
+                // A slow session must not hold up the others, so nobody waits for its push here.
+                let hands = self.hands.clone();
+                actix::spawn(async move { hands.finish_and_log(step).await });
             }
             if is_last {
                 break;
@@ -203,19 +212,14 @@ impl Watch {
         Ok(())
     }
 
-    /// A slow session must not hold up the others, so nobody waits for its push here.
-    fn push_beside(&self, step: Step) {
-        let hands = self.hands.clone();
-        actix::spawn(async move {
-            match hands.finish(step).await {
-                Ok(report) => {
-                    tracing::info!(report = %serde_json::Value::Object(without_text(report)), "dispatched")
-                }
-                Err(failure) => {
-                    tracing::error!(%failure, "a delivery was not recorded; its claim will run out")
-                }
-            }
-        });
+    fn options(&self) -> PassOptions {
+        PassOptions {
+            dispatcher_id: self.dispatcher_id.clone(),
+            limit: PASS_LIMIT,
+            filter: None,
+            lease_seconds: LEASE_SECONDS,
+            back_off: true,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::codex::process::output_within;
+use crate::codex::process::output_while;
 
 /// How long git may take. A large tree that was never looked at has to be read once.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -22,7 +22,12 @@ pub fn command(directory: &Path) -> Command {
 
 /// What git says when it succeeds.
 pub fn run(command: &mut Command) -> Option<String> {
-    let output = output_within(std::mem::replace(command, Command::new("git")), PATIENCE).ok()?;
+    run_while(command, &|| true)
+}
+
+/// The same, as long as the answer is `wanted`.
+pub fn run_while(command: &mut Command, wanted: &dyn Fn() -> bool) -> Option<String> {
+    let output = output_while(std::mem::replace(command, Command::new("git")), PATIENCE, wanted).ok()?;
     let said = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| said.trim_end().to_owned())
 }

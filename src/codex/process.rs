@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output, Stdio},
     sync::mpsc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -22,22 +22,38 @@ pub enum RunError {
         /// Why.
         source: io::Error,
     },
-    /// It did not end in time and was killed: what it did until then is unknown.
+    /// It did not end in time, or nobody waited for it any more, and it was killed: what it did until
+    /// then is unknown.
     #[error("{program} did not end within {after:?} and was killed")]
     TimedOut {
         /// The program.
         program: String,
-        /// The deadline that passed.
+        /// The time it had.
         after: Duration,
     },
 }
+
+/// How often it is asked whether a program's answer is still wanted.
+const ASKS: Duration = Duration::from_millis(50);
 
 /// Runs `command` without input and returns what it said. Blocks for up to `deadline`; after that
 /// the program is killed, with all it has started.
 ///
 /// # Errors
 /// See [`RunError`]. A program that reports failure by its exit status is no error here.
-pub(crate) fn output_within(mut command: Command, deadline: Duration) -> Result<Output, RunError> {
+pub(crate) fn output_within(command: Command, deadline: Duration) -> Result<Output, RunError> {
+    output_while(command, deadline, || true)
+}
+
+/// The same; the program is also killed as soon as its answer is not `wanted` any more.
+///
+/// # Errors
+/// As [`output_within`].
+pub(crate) fn output_while(
+    mut command: Command,
+    deadline: Duration,
+    wanted: impl Fn() -> bool,
+) -> Result<Output, RunError> {
     let program = command.get_program().to_string_lossy().into_owned();
     let failed = |source| RunError::Spawn { program: program.clone(), source };
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
@@ -45,13 +61,14 @@ pub(crate) fn output_within(mut command: Command, deadline: Duration) -> Result<
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let (sender, ended) = mpsc::channel();
     thread::spawn(move || sender.send(child.wait_with_output()));
-    match ended.recv_timeout(deadline) {
-        Ok(output) => output.map_err(failed),
-        Err(_) => {
-            let _ = group.map(|group| kill_process_group(group, Signal::KILL));
-            Err(RunError::TimedOut { program, after: deadline })
+    let started = Instant::now();
+    while wanted() && started.elapsed() < deadline {
+        if let Ok(output) = ended.recv_timeout(ASKS.min(deadline.saturating_sub(started.elapsed()))) {
+            return output.map_err(failed);
         }
     }
+    let _ = group.map(|group| kill_process_group(group, Signal::KILL));
+    Err(RunError::TimedOut { program, after: started.elapsed() })
 }
 
 /// The first line a program wrote to its standard error that says something.
@@ -64,7 +81,6 @@ pub(super) fn complaint(output: &Output) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
 
     fn shell(script: &str, deadline: Duration) -> Result<Output, RunError> {
         let mut command = Command::new("/bin/sh");

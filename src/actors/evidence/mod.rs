@@ -6,6 +6,7 @@ use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
@@ -19,7 +20,7 @@ use crate::domain::{Failure, Seconds};
 use crate::store::Store;
 use crate::store::evidence::{
     About, BeginEvidence, Begun, EndEvidence, Ended, KeptOutput, RunOutcome, Satisfy, SawTree, SeenTree,
-    TreeState, WorktreesInPasses, WorktreesOf,
+    TreeState, WorktreesOf,
 };
 
 /// Bytes of a command's output that are kept.
@@ -98,7 +99,10 @@ async fn look(directory: &Path, paths: &Paths) -> Result<Option<TreeState>, Fail
     // What this program writes itself is not the work.
     let except = [paths.state_root.clone(), beside(""), beside("-wal"), beside("-shm")];
     let directory = directory.to_owned();
-    blocking(move || tree::look(&directory, &except)).await
+    // Gone with this future: then nobody waits for git any more.
+    let asks = Arc::new(());
+    let wanted = Arc::downgrade(&asks);
+    blocking(move || tree::look(&directory, &except, &|| wanted.strong_count() > 0)).await
 }
 
 async fn outcome(
@@ -182,16 +186,11 @@ pub async fn look_again(task: &str, store: &Store, paths: &Paths) -> Result<(), 
     look_at(worktrees, store, paths).await
 }
 
-/// Looks again at the work trees on which Dispatch is about to decide whether a loop goes on.
+/// Looks at these work trees.
 ///
 /// # Errors
 /// Whatever the store answers.
-pub async fn look_again_for_loops(store: &Store, paths: &Paths) -> Result<(), Failure> {
-    let worktrees = store.read(WorktreesInPasses).await?;
-    look_at(worktrees, store, paths).await
-}
-
-async fn look_at(worktrees: Vec<String>, store: &Store, paths: &Paths) -> Result<(), Failure> {
+pub async fn look_at(worktrees: Vec<String>, store: &Store, paths: &Paths) -> Result<(), Failure> {
     for worktree in worktrees {
         let tree = look(Path::new(&worktree), paths).await?.map(|state| state.tree);
         store.write(SawTree(SeenTree { worktree, tree })).await?;

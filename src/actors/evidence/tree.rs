@@ -9,13 +9,13 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::actors::git::{command, run};
+use crate::actors::git::{command, run_while};
 use crate::store::evidence::TreeState;
 
 /// Looks at the work tree around `directory`, without `except` and what stands below it. `None` when there
-/// is none, or git cannot read it.
-pub fn look(directory: &Path, except: &[PathBuf]) -> Option<TreeState> {
-    let git = Git::around(directory)?;
+/// is none, git cannot read it, or the answer is not `wanted` any more.
+pub fn look(directory: &Path, except: &[PathBuf], wanted: &dyn Fn() -> bool) -> Option<TreeState> {
+    let git = Git::around(directory, wanted)?;
     let scratch = tempfile::Builder::new().prefix("conveyor-tree-").tempdir().ok()?;
     let tree = git.write_tree(scratch.path(), except)?;
     let committed = git.ask(&["rev-parse", "--verify", "--quiet", "HEAD^{tree}"]);
@@ -27,14 +27,15 @@ pub fn look(directory: &Path, except: &[PathBuf]) -> Option<TreeState> {
     })
 }
 
-struct Git {
+struct Git<'a> {
     top: PathBuf,
     index: PathBuf,
     objects: PathBuf,
+    wanted: &'a dyn Fn() -> bool,
 }
 
-impl Git {
-    fn around(directory: &Path) -> Option<Self> {
+impl<'a> Git<'a> {
+    fn around(directory: &Path, wanted: &'a dyn Fn() -> bool) -> Option<Self> {
         let question = [
             "rev-parse",
             "--path-format=absolute",
@@ -44,13 +45,13 @@ impl Git {
             "--git-path",
             "objects",
         ];
-        let answer = run(command(directory).args(question))?;
+        let answer = run_while(command(directory).args(question), wanted)?;
         let mut paths = answer.lines().map(PathBuf::from);
-        Some(Self { top: paths.next()?, index: paths.next()?, objects: paths.next()? })
+        Some(Self { top: paths.next()?, index: paths.next()?, objects: paths.next()?, wanted })
     }
 
     fn ask(&self, question: &[&str]) -> Option<String> {
-        run(command(&self.top).args(question))
+        run_while(command(&self.top).args(question), self.wanted)
     }
 
     fn write_tree(&self, scratch: &Path, except: &[PathBuf]) -> Option<String> {
@@ -68,8 +69,8 @@ impl Git {
                 .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", &self.objects);
             command
         };
-        run(command().args(["add", "--all", "--"]).args(self.pathspecs(except)))?;
-        run(command().arg("write-tree"))
+        run_while(command().args(["add", "--all", "--"]).args(self.pathspecs(except)), self.wanted)?;
+        run_while(command().arg("write-tree"), self.wanted)
     }
 
     /// Everything but `except`, where that is part of it.
@@ -96,6 +97,7 @@ fn copy_with_its_time(index: &Path, copy: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actors::git::run;
 
     fn git(directory: &Path, words: &str) {
         let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
@@ -108,8 +110,8 @@ mod tests {
         let (top, state) = (directory.path(), directory.path().join(".codex-workers"));
         let write = |name: &str, text: &str| std::fs::write(top.join(name), text).unwrap();
         let except = [state.clone(), top.join("other.db")];
-        let look = || look(top, &except).unwrap();
-        assert!(super::look(top, &except).is_none(), "no repository yet");
+        let look = || look(top, &except, &|| true).unwrap();
+        assert!(super::look(top, &except, &|| true).is_none(), "no repository yet");
         git(top, "init -q");
         write("a", "1");
         let first = look();
@@ -136,7 +138,11 @@ mod tests {
         write("target", "x");
         assert_eq!(look(), ignoring);
         std::fs::create_dir(top.join("sub")).unwrap();
-        assert_eq!(super::look(&top.join("sub"), &except).unwrap(), ignoring, "from anywhere in it");
+        assert_eq!(
+            super::look(&top.join("sub"), &except, &|| true).unwrap(),
+            ignoring,
+            "from anywhere in it"
+        );
     }
 
     #[test]
@@ -153,9 +159,9 @@ mod tests {
         back_then("a");
         git(top, "add a");
         back_then(".git/index");
-        let first = look(top, &[]).unwrap();
+        let first = look(top, &[], &|| true).unwrap();
         std::fs::write(top.join("a"), "2").unwrap();
         back_then("a");
-        assert_ne!(look(top, &[]).unwrap().tree, first.tree);
+        assert_ne!(look(top, &[], &|| true).unwrap().tree, first.tree);
     }
 }

@@ -4,6 +4,7 @@ use rusqlite::{Connection, Row};
 use serde_json::{Value, json};
 
 use super::facts;
+use super::loops::NEEDS_A_LOOK;
 use super::{Claim, Entry, Push, Step, Subject, entry, loops, pushes_to};
 use crate::domain::Failure;
 use crate::domain::command::QueuedCommand;
@@ -26,47 +27,90 @@ pub(super) struct Claimed {
     pub(super) attempt_id: i64,
 }
 
-/// Due, with attempts left. `?1` is a JSON list of command types. However many wait, the index has the
-/// oldest first.
-const DUE: &str = "FROM commands INDEXED BY commands_pending WHERE state = 'pending' AND type IN (SELECT value FROM json_each(?1))
+/// Due, with attempts left. `?1` is a JSON list of command types.
+const DUE: &str = "state = 'pending' AND type IN (SELECT value FROM json_each(?1))
     AND (available_at IS NULL OR available_at <= ?2) AND attempts < max_attempts";
+
+/// However many wait, the index has the oldest first.
+const OLDEST_FIRST: &str = "FROM commands INDEXED BY commands_pending";
+
+/// However many wait, the index has those of one type.
+const OF_ONE_TYPE: &str = "FROM commands INDEXED BY commands_claimable";
+
+/// At most this many requests wait for a look at the same time.
+const MOST_LOOKS: usize = 64;
 
 pub(super) fn any_due(conn: &Connection, now: &str) -> Result<bool, StoreError> {
     let due: bool = conn
-        .prepare_cached(&format!("SELECT EXISTS (SELECT 1 {DUE})"))?
+        .prepare_cached(&format!(
+            "SELECT EXISTS (SELECT 1 {OLDEST_FIRST} WHERE {DUE} AND NOT {NEEDS_A_LOOK})"
+        ))?
         .query_row((json!(QueuedCommand::ALL).to_string(), now), |row| row.get(0))?;
     let stale = "SELECT EXISTS (SELECT 1 FROM commands WHERE state = 'attempted' AND claim_expires_at < ?1)";
     Ok(due || conn.prepare_cached(stale)?.query_row([now], |row| row.get(0))?)
 }
 
-/// What [`execute`] would claim now, the oldest first.
+/// What waits, the oldest first.
 pub(super) fn due(
     conn: &Connection,
     kinds: &[QueuedCommand],
     now: &str,
     limit: usize,
 ) -> Result<Vec<(String, QueuedCommand)>, StoreError> {
-    let mut statement =
-        conn.prepare_cached(&format!("SELECT id, type {DUE} ORDER BY created_at, rowid LIMIT ?3"))?;
-    let rows: Vec<(String, String)> = statement
+    listed(conn, &format!("{OLDEST_FIRST} WHERE {DUE}"), kinds, now, limit)
+}
+
+fn listed(
+    conn: &Connection,
+    from: &str,
+    kinds: &[QueuedCommand],
+    now: &str,
+    limit: usize,
+) -> Result<Vec<(String, QueuedCommand)>, StoreError> {
+    let sql = format!("SELECT id, type {from} ORDER BY created_at, rowid LIMIT ?3");
+    let rows: Vec<(String, String)> = conn
+        .prepare_cached(&sql)?
         .query_map((json!(kinds).to_string(), now, limit as i64), |row| row.try_into())?
         .collect::<Result<_, _>>()?;
     Ok(rows.into_iter().filter_map(|(id, kind)| Some((id, kind.parse().ok()?))).collect())
 }
 
+/// The requests that [`execute`] leaves, the oldest first.
+pub(super) fn waiting_for_a_look(conn: &Connection, now: &str) -> Result<Vec<String>, StoreError> {
+    let from = format!("{OF_ONE_TYPE} WHERE {DUE} AND {NEEDS_A_LOOK}");
+    let waiting = listed(conn, &from, &[QueuedCommand::ContinueIteration], now, MOST_LOOKS)?;
+    Ok(waiting.into_iter().map(|(id, _)| id).collect())
+}
+
+/// Carries out what waits and needs no look at a work tree.
 pub(super) fn execute(
     conn: &Connection,
     claim: &Claim,
     kinds: &[QueuedCommand],
     limit: usize,
 ) -> Result<Vec<Step>, StoreError> {
-    due(conn, kinds, &claim.now, limit)?
-        .into_iter()
-        .map(|(id, kind)| {
-            let command = claim_one(conn, claim, kind, &id)?;
-            execute_one(conn, claim, &command)
-        })
-        .collect()
+    let from = format!("{OLDEST_FIRST} WHERE {DUE} AND NOT {NEEDS_A_LOOK}");
+    let due = listed(conn, &from, kinds, &claim.now, limit)?;
+    due.into_iter().map(|(id, kind)| claim_and_execute(conn, claim, kind, &id)).collect()
+}
+
+/// Carries out the request with this id, if it waits still.
+pub(super) fn execute_seen(conn: &Connection, claim: &Claim, id: &str) -> Result<Option<Step>, StoreError> {
+    let kind = QueuedCommand::ContinueIteration;
+    let waits: bool = conn
+        .prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM commands WHERE id = ?3 AND {DUE})"))?
+        .query_row((json!([kind]).to_string(), &claim.now, id), |row| row.get(0))?;
+    waits.then(|| claim_and_execute(conn, claim, kind, id)).transpose()
+}
+
+fn claim_and_execute(
+    conn: &Connection,
+    claim: &Claim,
+    kind: QueuedCommand,
+    id: &str,
+) -> Result<Step, StoreError> {
+    let command = claim_one(conn, claim, kind, id)?;
+    execute_one(conn, claim, &command)
 }
 
 fn claim_one(conn: &Connection, claim: &Claim, kind: QueuedCommand, id: &str) -> Result<Claimed, StoreError> {

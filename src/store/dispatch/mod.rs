@@ -25,6 +25,7 @@ use crate::domain::signal::SignalFilter;
 use crate::domain::time::iso;
 use crate::domain::transport::TransportKind;
 
+pub use loops::{LookDue, LooksDue};
 pub use nudges::{ClaimNudge, RecordInterrupt, RefuseNudge};
 pub use preview::PreviewPass;
 pub use pushes::{BeginPush, FinishPush, PushOutcome, RenewClaim};
@@ -98,7 +99,7 @@ pub enum Step {
     Push(Box<Push>),
 }
 
-/// Makes the database's part of a pass.
+/// Makes the database's part of a pass over everything but what [`LooksDue`].
 #[derive(Debug)]
 pub struct Pass(pub PassOptions);
 
@@ -117,6 +118,24 @@ impl Change for Pass {
             steps.extend(facts::route(tx, &claim, self.0.limit - steps.len())?);
         }
         Ok(steps)
+    }
+}
+
+/// Makes the database's part of a pass over one request of [`LooksDue`], whose work trees were looked at.
+#[derive(Debug)]
+pub struct PassOfSeen {
+    /// How.
+    pub options: PassOptions,
+    /// The request.
+    pub command_id: String,
+}
+
+impl Change for PassOfSeen {
+    type Out = Option<Step>;
+    const TOUCHES: &'static [Topic] = &[Topic::Inbox];
+
+    fn run(self, tx: &Connection) -> Result<Option<Step>, StoreError> {
+        commands::execute_seen(tx, &Claim::new(&self.options), &self.command_id)
     }
 }
 

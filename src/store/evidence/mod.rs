@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use gate::{ExecutedAudit, Unproven, audit, fresh_for_pass};
 pub use run::{About, BeginEvidence, Begun, EndEvidence, Ended, KeptOutput, RunOutcome, Satisfy, TreeState};
-pub use trees::{SawTree, SeenTree, WorktreesInPasses, WorktreesOf};
+pub use trees::{SawTree, SeenTree, WorktreesOf};
 
 use super::tasks;
 use super::{Query, StoreError, row};

@@ -29,29 +29,6 @@ impl Query for WorktreesOf {
     }
 }
 
-/// The work trees that evidence was taken on for passes whose successor is asked for, where the loop's
-/// policy demands executed evidence: what Dispatch has to look at before it decides about these requests.
-#[derive(Debug)]
-pub struct WorktreesInPasses;
-
-impl Query for WorktreesInPasses {
-    type Out = Vec<String>;
-
-    fn run(self, conn: &Connection) -> Result<Vec<String>, StoreError> {
-        let rows = conn
-            .prepare_cached(
-                "SELECT DISTINCT e.worktree FROM commands c
-                 JOIN executed_evidence e ON e.loop_run_id = c.payload_json ->> '$.ralph_loop.run_id'
-                 JOIN runs r ON r.id = e.loop_run_id AND r.metadata_json ->> '$.require_executed_evidence'
-                 WHERE c.state = 'pending' AND c.type = 'continue_iteration'
-                   AND e.state = 'passed' AND e.worktree IS NOT NULL",
-            )?
-            .query_map([], |row| row.get(0))?
-            .collect::<Result<_, _>>()?;
-        Ok(rows)
-    }
-}
-
 /// What a look at a work tree saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeenTree {

@@ -1,12 +1,16 @@
 //! A loop that takes nobody's word for it.
 
-use super::{evidence, request, status, with_loop};
-use crate::support::World;
+use super::{enqueue, evidence, request, status, with_loop};
+use crate::supervisor::Supervisor;
 use crate::support::run::Run;
+use crate::support::wait::PATIENCE;
+use crate::support::{World, wait_for};
 use serde_json::json;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
 
 /// A git work tree with one file.
 fn work_tree(world: &World) -> PathBuf {
@@ -47,6 +51,79 @@ fn a_pass_is_opened_by_what_a_command_showed_while_the_work_is_as_it_was() {
         (&delivered["state"], &delivered["loop_policy"]["require_executed_evidence"]),
         (&json!("pull_required"), &json!(true))
     );
+}
+
+/// A loop whose next pass is asked for, with evidence for it, in a world where git hangs until there is a
+/// file `released`. Beside it is the task `t2`, with a message for its worker.
+fn with_a_git_that_hangs() -> World {
+    let world = with_loop(&["--required-before-continue", "build_passed", "--require-executed-evidence"]);
+    let about = ["evidence", "run", "t1", "--loop-run", "loop", "--iteration", "1", "--evidence-type"];
+    world.conveyor_in(&work_tree(&world), &[&about[..], &["build_passed", "--", "true"]].concat(), "").ok();
+    world.conveyor(&["create-disposable-binding", "t2"]).ok();
+    let (git, released, held) = (world.bin().join("git"), released(&world), held(&world));
+    let script = format!(
+        "#!/bin/sh\ntouch {}\nwhile [ ! -e {} ]; do sleep 0.05; done\nexec /usr/bin/env PATH=/usr/bin:/bin git \"$@\"\n",
+        held.display(),
+        released.display()
+    );
+    fs::write(&git, script).unwrap();
+    fs::set_permissions(&git, fs::Permissions::from_mode(0o755)).unwrap();
+    enqueue(&world, "2");
+    world.conveyor(&["enqueue-nudge-worker", "t2", "--message", "Go on"]).ok();
+    world
+}
+
+fn released(world: &World) -> PathBuf {
+    world.root().join("released")
+}
+
+fn held(world: &World) -> PathBuf {
+    world.root().join("held")
+}
+
+/// The commands that Dispatch has carried out, by their task.
+fn carried_out(world: &World) -> Vec<String> {
+    let database = rusqlite::Connection::open(world.state_root().join("workerctl.db")).unwrap();
+    let sql = "SELECT t.name FROM commands c JOIN tasks t ON t.id = c.task_id WHERE c.state = 'succeeded'
+        AND c.type IN ('nudge_worker', 'continue_iteration') ORDER BY c.updated_at";
+    let mut statement = database.prepare(sql).unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn nothing_else_waits_for_a_look_at_a_work_tree() {
+    let world = with_a_git_that_hangs();
+    let supervisor = Supervisor::start(&world);
+    wait_for("the look", PATIENCE, || held(&world).exists().then_some(()));
+    wait_for("the other task", PATIENCE, || (carried_out(&world) == ["t2"]).then_some(()));
+    fs::write(released(&world), "").unwrap();
+    wait_for("the loop", PATIENCE, || (carried_out(&world) == ["t2", "t1"]).then_some(()));
+    supervisor.stop();
+}
+
+#[test]
+fn a_pass_on_request_delivers_the_others_while_it_looks() {
+    let world = with_a_git_that_hangs();
+    let dispatched = thread::scope(|scope| {
+        let pass = scope.spawn(|| world.conveyor(&["dispatch", "--once", "--json"]));
+        wait_for("the other task", PATIENCE, || (carried_out(&world) == ["t2"]).then_some(()));
+        wait_for("the look", PATIENCE, || held(&world).exists().then_some(()));
+        fs::write(released(&world), "").unwrap();
+        pass.join().unwrap().ok().json()
+    });
+    let types: Vec<_> =
+        dispatched["processed"].as_array().unwrap().iter().map(|entry| &entry["command_type"]).collect();
+    assert_eq!(types, ["nudge_worker", "continue_iteration"]);
+    assert_eq!(carried_out(&world), ["t2", "t1"]);
+}
+
+#[test]
+fn a_supervisor_ends_while_it_looks() {
+    let world = with_a_git_that_hangs();
+    let supervisor = Supervisor::start(&world);
+    wait_for("the look", PATIENCE, || held(&world).exists().then_some(()));
+    supervisor.stop();
+    assert_ne!(carried_out(&world), ["t2", "t1"]);
 }
 
 #[test]

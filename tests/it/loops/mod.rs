@@ -18,9 +18,14 @@ fn with_loop(policy: &[&str]) -> World {
 
 /// Asks for a pass and lets Dispatch decide; gives its report.
 fn request(world: &World, iteration: &str) -> Value {
+    enqueue(world, iteration);
+    world.conveyor(&["dispatch", "--once", "--json"]).ok().json()["processed"][0].take()
+}
+
+/// Asks for a pass.
+fn enqueue(world: &World, iteration: &str) {
     let enqueue = ["enqueue-continue-iteration", "t1", "--loop-run", "loop", "--message", "go on"];
     world.conveyor(&[&enqueue[..], &["--requested-iteration", iteration]].concat()).ok();
-    world.conveyor(&["dispatch", "--once", "--json"]).ok().json()["processed"][0].take()
 }
 
 /// `loop-evidence VERB` for the first pass.
