@@ -15,7 +15,7 @@ use crate::domain::shell::{command_line, quoted};
 use crate::tmux::{Desk, SessionName, Target, TerminalApp, TmuxError, TmuxServer, Window};
 
 /// How long a window may take to show the session.
-const OPENS: Duration = Duration::from_secs(5);
+const OPENS: Duration = Duration::from_secs(10);
 
 /// The pause between two looks.
 const POLL: Duration = Duration::from_millis(50);
@@ -71,27 +71,17 @@ pub fn attach_command(server: &TmuxServer, session: &SessionName) -> String {
     format!("tmux{socket} attach -t {}", quoted(&format!("={session}")))
 }
 
-/// Opens a window on a session. That this machine has none to open is an answer.
+/// Opens a window on a session. That none could be opened is an answer.
 ///
 /// # Errors
-/// When the session does not run, somebody looks at it already, or the terminal program fails.
+/// When the session does not run, or somebody looks at it already.
 pub fn show(server: &TmuxServer, session: &SessionName, options: WindowOptions) -> Result<Shown, Failure> {
-    let attach_command = attach_command(server, session);
     let attached_before = clients(server, session)?;
     if attached_before > 0 && !options.force && !options.dry_run {
         return Err(Failure::refused(format!("tmux session {session} is shown in a terminal already"))
             .hint("open another window all the same: add --force"));
     }
-    let nothing = Shown {
-        tmux_session: session.to_string(),
-        attach_command,
-        terminal: None,
-        command: None,
-        dry_run: options.dry_run,
-        opened: false,
-        attached: false,
-        reason: None,
-    };
+    let nothing = Shown { dry_run: options.dry_run, ..Shown::nothing(server, session) };
     let window = match desk().window(options.terminal, attach_words(server, session)) {
         Ok(window) => window,
         Err(problem) => return Ok(Shown { reason: Some(problem.to_string()), ..nothing }),
@@ -101,11 +91,31 @@ pub fn show(server: &TmuxServer, session: &SessionName, options: WindowOptions) 
     if options.dry_run {
         return Ok(planned);
     }
-    let attached = open(&window, &planned, || Ok(clients(server, session)? > attached_before))?;
-    Ok(Shown { opened: true, attached, ..planned })
+    match open(&window, || Ok(clients(server, session)? > attached_before)) {
+        Ok(attached) => Ok(Shown { opened: true, attached, ..planned }),
+        Err(failure) => Ok(Shown { reason: Some(failure.message), ..planned }),
+    }
 }
 
 impl Shown {
+    /// No window, for this reason.
+    pub fn failed(server: &TmuxServer, session: &SessionName, failure: Failure) -> Self {
+        Self { reason: Some(failure.message), ..Self::nothing(server, session) }
+    }
+
+    fn nothing(server: &TmuxServer, session: &SessionName) -> Self {
+        Self {
+            tmux_session: session.to_string(),
+            attach_command: attach_command(server, session),
+            terminal: None,
+            command: None,
+            dry_run: false,
+            opened: false,
+            attached: false,
+            reason: None,
+        }
+    }
+
     /// The command that opens the window, as it would be typed.
     pub fn command_line(&self) -> Option<String> {
         self.command.as_deref().map(command_line)
@@ -145,15 +155,8 @@ fn clients(server: &TmuxServer, session: &SessionName) -> Result<u32, Failure> {
 }
 
 /// Starts the terminal program, and gives whether the session was seen to be shown.
-fn open(
-    window: &Window,
-    planned: &Shown,
-    is_shown: impl Fn() -> Result<bool, Failure>,
-) -> Result<bool, Failure> {
-    let failed = |problem: String| {
-        Failure::external(format!("{} opened no window: {problem}", window.program))
-            .hint(format!("look at the session here: {}", planned.attach_command))
-    };
+fn open(window: &Window, is_shown: impl Fn() -> Result<bool, Failure>) -> Result<bool, Failure> {
+    let failed = |problem: String| Failure::external(format!("{} failed: {problem}", window.program));
     let mut program = window.open().map_err(|error| failed(error.to_string()))?;
     let deadline = Instant::now() + OPENS;
     loop {

@@ -1,4 +1,4 @@
-//! Workers with a directory of files that this program starts: on record before anything runs.
+//! Workers with a directory of files that this program starts and ends: on record before anything runs.
 
 use rusqlite::Connection;
 use serde_json::json;
@@ -95,6 +95,23 @@ impl Change for WorkerNotStarted {
     }
 }
 
+/// Records that the worker of this name does not run any more, if it has a record.
+#[derive(Debug)]
+pub struct WorkerStopped(pub String);
+
+impl Change for WorkerStopped {
+    type Out = ();
+
+    fn run(self, tx: &Connection) -> Result<(), StoreError> {
+        tx.prepare_cached(
+            "UPDATE workers SET state = 'stopped', updated_at = ?2, exit_detected_at = ?2, exit_reason = 'stopped'
+             WHERE name = ?1 AND state <> 'stopped'",
+        )?
+        .execute((self.0, now_iso()))?;
+        Ok(())
+    }
+}
+
 fn record(
     tx: &Connection,
     worker_id: &str,
@@ -139,6 +156,9 @@ mod tests {
             WorkerStarted { worker_id: again.id, launch_id: "launch-1".into(), tmux_pane_id: "%1".into() };
         db.write(started).unwrap();
         assert_eq!(db.texts(states), ["active %1"]);
+        db.write(WorkerStopped("w".into())).unwrap();
+        db.write(WorkerStopped("nobody".into())).unwrap();
+        assert_eq!(db.texts(states), ["stopped %1 stopped"]);
         let types = db.texts("SELECT type FROM events ORDER BY id");
         let begun = "worker_create_recorded";
         assert_eq!(types, [begun, "worker_start_failed", begun, "worker_tmux_started"]);

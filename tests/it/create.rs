@@ -16,6 +16,7 @@ const LONG: [&str; 4] = ["--wait-ready-timeout", "120", "--verify-timeout", "120
 
 /// A Codex that shows its prompt and opens a session.
 const READY: &str = r#"
+[ $# -eq 1 ] && exit 0
 mkdir -p "$CODEX_HOME/sessions/2026/01/01"
 exec 3>> "$CODEX_HOME/sessions/2026/01/01/rollout-$$.jsonl"
 now=$(date -u +%Y-%m-%dT%H:%M:%SZ)
@@ -78,6 +79,15 @@ fn a_worker_is_made_says_how_it_stands_and_is_told_more() {
     wait_for("its answer", PATIENCE, || (state() == "done").then_some(()));
     assert_eq!(world.conveyor(&["stop", "w1"]).ok().stdout, "stopped w1\n");
     assert!(tmux_sessions(&world).is_empty());
+    assert_eq!(value(&world, "SELECT state FROM workers"), "stopped");
+}
+
+#[test]
+fn a_worker_whose_window_cannot_be_opened_is_there_all_the_same() {
+    let world = World::new();
+    stand_in(&world, READY);
+    let run = create(&world, &world.work_dir("w"), &["create", "w1", "--open"]).ok();
+    assert!(run.stdout.contains("no window shows w1: there is no display"), "{}", run.text());
 }
 
 #[test]
@@ -147,7 +157,8 @@ fn a_worker_that_says_nothing_is_told_of() {
     );
     world.conveyor(&["stop", "w1"]).ok();
 
-    stand_in(&world, &READY.replace("exec cat", "sleep 1; exit 0"));
+    let ends = r#"until grep -q launched "$CONVEYOR_STATE_ROOT/w2/config.json"; do sleep 0.1; done"#;
+    stand_in(&world, &READY.replace("exec cat", ends));
     let run = create(&world, &directory, &["create", "w2", "--verify"]).ok();
     assert!(run.stdout.contains("not seen (its terminal has closed)"), "{}", run.text());
 }
@@ -212,6 +223,16 @@ fn a_name_that_a_session_has_is_refused() {
     create(&world, &directory, &["create", "w2", "--open", "--stop-after"]).exits(2);
     world.conveyor(&["create", "w2", "--wait-ready-timeout", "0"]).exits(2);
     assert!(!world.state_root().join("w2").exists());
+    // The state root has directories that are no worker's.
+    fs::create_dir(world.state_root().join("logs")).unwrap();
+    fs::write(world.state_root().join("logs/today.log"), "").unwrap();
+    let run = create(&world, &directory, &["create", "logs"]).exits(1);
+    assert!(run.stderr.contains("has other things in it"), "{}", run.text());
+    // A terminal of that name is not taken over.
+    world.tmux(&["new-session", "-d", "-s", "codex-w3", "cat"], "").ok();
+    let run = create(&world, &directory, &["create", "w3"]).exits(1);
+    assert!(run.stderr.contains("tmux has a session codex-w3"), "{}", run.text());
+    assert!(!world.state_root().join("w3").exists());
 }
 
 #[test]

@@ -65,6 +65,7 @@ fn a_dry_run_and_a_broken_terminal_open_nothing() {
     let planned = on_a_screen(&world, TERMINAL, &["open-worker", "t", "--dry-run"]).ok();
     assert!(planned.stdout.ends_with("attach-session -t '=codex-it'\\''s $(id)'\n"), "{}", planned.text());
     assert!(planned.stdout.contains("/my-terminal -e "), "{}", planned.text());
+    // A terminal program that fails is told of as one that is missing.
     let broken = on_a_screen(&world, "exit 3", &["open-worker", "t"]).exits(1);
     assert!(
         broken.stderr.contains("exit status: 3") && broken.stderr.contains("tmux -S"),

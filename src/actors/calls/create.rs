@@ -175,7 +175,12 @@ async fn create(
         true => {
             let (server, window) = (server.clone(), options.window());
             let session = SessionName::new(&started.tmux_session)?;
-            Some(blocking(move || show(&server, &session, window)).await??)
+            // The worker is there without it.
+            let shown = move || {
+                show(&server, &session, window)
+                    .unwrap_or_else(|failure| Shown::failed(&server, &session, failure))
+            };
+            Some(blocking(shown).await?)
         }
         false => None,
     };
@@ -190,7 +195,7 @@ async fn create(
         true => {
             let (paths, name) = (hub.paths.clone(), started.name.clone());
             let worker = blocking(move || Worker::get(&paths, &name)).await??;
-            legacy_acts::stop(worker, None, caller).await?
+            legacy_acts::stop(worker, None, hub, caller).await?
         }
         false => false,
     };

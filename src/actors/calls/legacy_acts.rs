@@ -13,6 +13,7 @@ use crate::actors::legacy::Worker;
 use crate::actors::{Caller, Hub};
 use crate::domain::Failure;
 use crate::domain::time::now_iso;
+use crate::store::worker_starts::WorkerStopped;
 use crate::tmux::KeyName;
 
 /// What a worker is asked after an interrupt, unless somebody says otherwise.
@@ -118,9 +119,14 @@ impl Call for InterruptArgs {
 }
 
 /// Ends a worker that is no registered session; whether it ran.
-pub(super) async fn stop(worker: Worker, message: Option<String>, caller: &Caller) -> Result<bool, Failure> {
-    let server = server_of(caller);
-    blocking(move || {
+pub(super) async fn stop(
+    worker: Worker,
+    message: Option<String>,
+    hub: &Hub,
+    caller: &Caller,
+) -> Result<bool, Failure> {
+    let (server, name) = (server_of(caller), worker.name.clone());
+    let killed = blocking(move || {
         if let Some(message) = message.filter(|_| worker.is_running(&server).unwrap_or(false)) {
             // It ends whether or not it hears why.
             let mut said = json!({ "message": message });
@@ -131,7 +137,9 @@ pub(super) async fn stop(worker: Worker, message: Option<String>, caller: &Calle
         }
         let killed = worker.end(&server)?;
         worker.log().note("stop", json!({ "killed_session": killed }))?;
-        Ok(killed)
+        Ok::<_, Failure>(killed)
     })
-    .await?
+    .await??;
+    hub.store.write(WorkerStopped(name)).await?;
+    Ok(killed)
 }

@@ -49,7 +49,7 @@ impl Call for StopArgs {
 
     async fn serve(self, hub: &Hub, caller: &Caller) -> Result<StopReply, Failure> {
         if let Some(worker) = unregistered(hub, &self.name).await? {
-            return stop_worker(worker, self.message, caller).await;
+            return stop_worker(worker, self.message, hub, caller).await;
         }
         let linked = hub.store.read(GetLinkedSession(self.name)).await?;
         if !can_end(&linked) {
@@ -81,9 +81,14 @@ impl Call for StopArgs {
     }
 }
 
-async fn stop_worker(worker: Worker, message: Option<String>, caller: &Caller) -> Result<StopReply, Failure> {
+async fn stop_worker(
+    worker: Worker,
+    message: Option<String>,
+    hub: &Hub,
+    caller: &Caller,
+) -> Result<StopReply, Failure> {
     let (name, target) = (worker.name.clone(), worker.config.tmux_session.clone());
-    let killed_session = legacy_acts::stop(worker, message, caller).await?;
+    let killed_session = legacy_acts::stop(worker, message, hub, caller).await?;
     Ok(StopReply { command_id: None, killed_session, name, role: None, target: Some(target) })
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Worker;
+use crate::actors::window::attach_command;
 use crate::codex::discover::system_processes;
 use crate::codex::pane::{PaneClass, PaneSigns, classify};
 use crate::domain::Failure;
@@ -29,8 +30,8 @@ impl Worker {
     pub fn type_in(&self, server: &TmuxServer, message: &str) -> Result<(), Failure> {
         let (target, view, class) = self.view(server)?;
         let refused = |why: String| {
-            let attach = format!("look at it: `tmux attach -t {}`", self.config.tmux_session);
-            Err(Failure::refused(format!("worker {} was told nothing: {why}", self.name)).hint(attach))
+            let look = format!("look at it: {}", attach_command(server, &self.session()?));
+            Err(Failure::refused(format!("worker {} was told nothing: {why}", self.name)).hint(look))
         };
         if view.pane.dead || (view.pane.shows_shell() && !runs_a_program(view.pane.pid)) {
             return refused("its program has exited".to_owned());

@@ -7,13 +7,18 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{CONFIG, CONTRACT, EVENTS, EventFile, STATUS, TRANSCRIPT, Worker, failed, pretty, write};
+use super::{
+    CAPTURE, CONFIG, CONTRACT, EVENTS, EventFile, STATUS, TRANSCRIPT, Worker, failed, pretty, write,
+};
 use crate::actors::gateway::private_dir;
 use crate::actors::paths::Paths;
 use crate::domain::Failure;
 use crate::domain::legacy::WorkerStatus;
 use crate::domain::time::now_iso;
 use crate::store::worker_starts::WorkerIdentity;
+
+/// How far a worker has come before its terminal is open.
+const STARTING: &str = "starting";
 
 /// A worker's directory, which nobody else makes a worker of as long as this is kept.
 #[derive(Debug)]
@@ -52,8 +57,11 @@ impl Making {
     /// `Refused` when there is a worker in it that is not to be used again, or somebody else makes one.
     pub fn begin(paths: &Paths, name: &str, reuse: bool) -> Result<Self, Failure> {
         let directory = paths.state_root.join(name);
+        refuse_other_things(name, &directory)?;
         let lock = lock(name, &directory)?;
-        let known = Worker::find(paths, name)?;
+        // A start that was killed has made no worker.
+        let known =
+            Worker::find(paths, name)?.filter(|known| known.config.startup.as_deref() != Some(STARTING));
         if known.is_some() && !reuse {
             return Err(Failure::refused(format!(
                 "worker {name} exists: it is described in {}",
@@ -78,7 +86,7 @@ impl Making {
             tmux_target: tmux_session.to_owned(),
             tmux_pane_id: None,
             created_at: now_iso(),
-            startup: "starting".to_owned(),
+            startup: STARTING.to_owned(),
             startup_reason: "its terminal is about to be opened".to_owned(),
         }
     }
@@ -115,6 +123,11 @@ impl Making {
         EventFile(self.directory.join(EVENTS))
     }
 
+    /// Takes the directory away again if nothing is in it.
+    pub fn leave(&self) {
+        let _ = fs::remove_dir(&self.directory);
+    }
+
     /// Takes the files of a start that failed away again. A worker that was there before stays, and
     /// says so.
     pub fn take_back(&self, config: Option<NewConfig>, reason: &str) {
@@ -125,8 +138,7 @@ impl Making {
                 // What cannot be taken away is in the way of nobody who can make a file there.
                 let _ = fs::remove_file(self.directory.join(file));
             }
-            // It stays where there is more in it.
-            let _ = fs::remove_dir(&self.directory);
+            self.leave();
         } else if let Some(config) = config {
             let failed =
                 NewConfig { startup: "failed".to_owned(), startup_reason: reason.to_owned(), ..config };
@@ -134,6 +146,21 @@ impl Making {
             let _ = self.log().note("create_failed", json!({ "reason": reason }));
         }
     }
+}
+
+/// Directories below the state root are not only workers'. A write that was killed leaves a hidden file.
+fn refuse_other_things(name: &str, directory: &Path) -> Result<(), Failure> {
+    let ours = [CONFIG, STATUS, CONTRACT, TRANSCRIPT, CAPTURE, EVENTS];
+    let names = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let names: Vec<_> = names.filter(|name| !name.as_encoded_bytes().starts_with(b".")).collect();
+    if names.is_empty() || names.iter().any(|name| ours.iter().any(|ours| name == ours)) {
+        return Ok(());
+    }
+    Err(Failure::refused(format!(
+        "worker {name} was not started: {} has other things in it",
+        directory.display()
+    ))
+    .hint("choose another name"))
 }
 
 fn lock(name: &str, directory: &Path) -> Result<File, Failure> {

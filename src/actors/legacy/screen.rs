@@ -36,7 +36,7 @@ pub struct Screen {
 }
 
 impl Worker {
-    fn session(&self) -> Result<SessionName, Failure> {
+    pub(super) fn session(&self) -> Result<SessionName, Failure> {
         Ok(SessionName::new(&self.config.tmux_session)?)
     }
 

@@ -12,6 +12,7 @@ use crate::actors::blocking::blocking;
 use crate::actors::launch::{
     CodexArgs, PlainSession, Plan, Wish, hands, open, program_for_session, sweep_once, tmux_session,
 };
+use crate::actors::window::attach_command;
 use crate::actors::{Caller, Hub};
 use crate::codex::pane::{Block, PaneClass, PaneSigns, classify};
 use crate::codex::policy::SandboxMode;
@@ -142,11 +143,17 @@ async fn begin(
     let (paths, name, reuse) = (hub.paths.clone(), wanted.name.clone(), wanted.reuse);
     let (server, session) = (server.clone(), session.clone());
     blocking(move || {
-        if server.has_session(&session)? {
-            return Err(Failure::from(TmuxError::SessionExists { name: session.to_string() })
-                .hint(format!("if it is this worker's: `conveyor stop {name}`")));
+        let making = Making::begin(&paths, &name, reuse)?;
+        let is_taken = server.has_session(&session);
+        if is_taken.as_ref().is_ok_and(|taken| !taken) {
+            return Ok(Arc::new(making));
         }
-        Making::begin(&paths, &name, reuse).map(Arc::new)
+        // Nothing is written yet.
+        making.leave();
+        is_taken?;
+        Err(Failure::refused(format!("worker {name} was not started: tmux has a session {session} already"))
+            .hint(format!("see whose it is: {}", attach_command(&server, &session)))
+            .hint(format!("if it is this worker's: `conveyor stop {name}`")))
     })
     .await?
 }
@@ -198,7 +205,7 @@ impl Start<'_> {
             false => ("launched".to_owned(), launched(&opened)),
         };
         let (making, written) = (self.making.clone(), config.clone());
-        blocking(move || making.write_config(&written)).await??;
+        blocking(move || making.write_config(&written)).await?.map_err(|failure| self.but(failure))?;
         Ok(self.started(config, opened, status))
     }
 
@@ -260,6 +267,11 @@ impl Start<'_> {
             }
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    /// A failure after which the worker is there all the same.
+    fn but(&self, failure: Failure) -> Failure {
+        Failure { message: format!("worker {} runs, but {}", self.wanted.name, failure.message), ..failure }
     }
 
     fn started(&self, config: NewConfig, opened: PlainSession, status: WorkerStatus) -> Started {

@@ -111,8 +111,7 @@ fn a_killed_start_of_a_worker_with_files_is_swept_away_and_can_be_made_again() {
         );
         // The next start sweeps as well.
         time_passes(&world);
-        let again = [&WORKER[..], &["--reuse"]].concat();
-        world.conveyor_in(&world.work_dir("w"), &again, "").ok();
+        world.conveyor_in(&world.work_dir("w"), &WORKER, "").ok();
         assert_eq!(
             (texts(&world, "SELECT state FROM workers"), launches(&world)),
             (vec!["active".to_owned()], 0)
