@@ -13,6 +13,10 @@ const SHARED: &str = "start";
 /// Any line but that of `start` stays as it is.
 pub fn arrange(command_line: &Command, words: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let words: Vec<OsString> = words.collect();
+    // Building every command takes longer than most of them do.
+    if !words.iter().any(|word| word == SHARED) {
+        return words;
+    }
     let mut command_line = command_line.clone();
     command_line.build();
     let before = own_words(&command_line, &words[1.min(words.len())..]);
