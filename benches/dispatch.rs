@@ -4,8 +4,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use conveyor::domain::QueuedCommand;
+use conveyor::store::Store;
 use conveyor::store::commands::{Enqueue, QueueOptions};
-use conveyor::store::{Store, StoreOptions};
 use rusqlite::Connection;
 
 use crate::Options;
@@ -38,7 +38,7 @@ pub(crate) fn measure(options: &Options) -> Vec<Row> {
 }
 
 async fn enqueue(root: &StateRoot, commands: u32) {
-    let store = Store::open(&root.database(), StoreOptions { readers: 1, watch: false }).unwrap();
+    let store = Store::open(&root.database(), 1).unwrap();
     let one_of_them = |_| {
         let store = store.clone();
         async move {

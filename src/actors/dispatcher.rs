@@ -178,7 +178,7 @@ struct Watch {
 
 impl Watch {
     async fn run(self) {
-        let mut work = self.hands.store.signals().watch(Topic::Work);
+        let mut work = self.hands.store.watch(Topic::Work);
         let mut pulse = Pulse::default();
         loop {
             work.borrow_and_update();

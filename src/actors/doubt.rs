@@ -185,7 +185,7 @@ mod tests {
             .unwrap();
         let paths = Paths::of(db.path().parent().unwrap(), Some(db.path().to_owned()));
         let runtime = Runtime::start(paths, Mode::Supervisor { dispatcher_id: "test".into() }).unwrap();
-        let mut deliveries = runtime.hub().store.signals().watch(Topic::Deliveries);
+        let mut deliveries = runtime.hub().store.watch(Topic::Deliveries);
         let unknown = "SELECT error FROM deliveries WHERE state = 'unknown'";
         let become_unknown = async {
             while db.texts(unknown).is_empty() {

@@ -252,7 +252,7 @@ impl Actor for Guardian {
 
 /// Tells the guardian which sessions are bound, at once when that changes, and every so often.
 async fn follow_bound_sessions(store: Store, guardian: Recipient<Follow>) {
-    let mut sessions = store.signals().watch(Topic::Sessions);
+    let mut sessions = store.watch(Topic::Sessions);
     let mut sweep = true;
     loop {
         sessions.borrow_and_update();

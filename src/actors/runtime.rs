@@ -7,7 +7,7 @@ use super::guardian::{Guardian, StopAll};
 use super::hub::Hub;
 use super::paths::Paths;
 use crate::domain::Failure;
-use crate::store::{Store, StoreOptions};
+use crate::store::Store;
 
 /// How a runtime is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,14 +36,12 @@ impl Runtime {
     /// When the state root, the database or the socket cannot be used.
     pub fn start(paths: Paths, mode: Mode) -> Result<Self, Failure> {
         make_state_root(&paths)?;
-        let (options, dispatches_as) = match mode {
-            Mode::Embedded => (StoreOptions { readers: 1, watch: false }, None),
-            Mode::Supervisor { dispatcher_id } => {
-                (StoreOptions { readers: 3, watch: true }, Some(dispatcher_id))
-            }
+        let (readers, dispatches_as) = match mode {
+            Mode::Embedded => (0, None),
+            Mode::Supervisor { dispatcher_id } => (3, Some(dispatcher_id)),
         };
         let supervises = dispatches_as.is_some();
-        let store = Store::open(&paths.database, options)?;
+        let store = Store::open(&paths.database, readers)?;
         let guardian = Guardian::new(store.clone(), paths.clone(), dispatches_as).start();
         let hub = Hub {
             store,

@@ -86,7 +86,7 @@ pub mod workers;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use actix::prelude::*;
 
@@ -125,40 +125,34 @@ pub trait Query: Send + 'static {
     fn run(self, conn: &rusqlite::Connection) -> Result<Self::Out, StoreError>;
 }
 
-/// How many connections read at once, and whether other processes' writes are noticed at once.
-#[derive(Debug, Clone, Copy)]
-pub struct StoreOptions {
-    /// Reader threads, each with its own connection.
-    pub readers: usize,
-    /// Watch the write-ahead log, so that a write by another process raises every [`Topic`].
-    pub watch: bool,
-}
-
 /// The handle every actor holds. Cheap to clone; the last clone to go closes the database.
 #[derive(Clone)]
 pub struct Store {
     path: PathBuf,
     writer: Writer,
-    readers: Addr<Reader>,
+    readers: Option<Addr<Reader>>,
     signals: Signals,
-    _log_watch: Option<Arc<watch::LogWatch>>,
+    log_watch: Arc<OnceLock<watch::LogWatch>>,
 }
 
 impl Store {
-    /// Opens the database, creating or migrating it when needed, and starts its threads.
+    /// Opens the database, creating or migrating it when needed, and starts its threads: one that
+    /// writes, and `readers`, each with its own connection. With none of those, reads take turns with
+    /// the writes on the one connection there is: to open another takes longer than one answer does.
     ///
     /// Must be called inside an actix system.
     ///
     /// # Errors
     /// When the file cannot be opened, is damaged, or is of a version this program does not open.
-    pub fn open(path: &Path, options: StoreOptions) -> Result<Self, StoreError> {
+    pub fn open(path: &Path, readers: usize) -> Result<Self, StoreError> {
         let signals = Signals::default();
         let connection = open::writer(path)?;
         let writer = Writer::start(connection, signals.clone())?;
-        let log_watch = if options.watch { watch::watch_log(path, &writer).map(Arc::new) } else { None };
-        let pool = open::reader_pool(path, options.readers);
-        let readers = SyncArbiter::start(options.readers, move || Reader::new(pool.clone()));
-        Ok(Self { path: path.to_owned(), writer, readers, signals, _log_watch: log_watch })
+        let readers = (readers > 0).then(|| {
+            let pool = open::reader_pool(path, readers);
+            SyncArbiter::start(readers, move || Reader::new(pool.clone()))
+        });
+        Ok(Self { path: path.to_owned(), writer, readers, signals, log_watch: Arc::default() })
     }
 
     /// The database file.
@@ -174,12 +168,22 @@ impl Store {
         self.writer.write(change).await
     }
 
-    /// Runs a query on a reader connection.
+    /// Runs a query.
     ///
     /// # Errors
     /// The query's own error.
     pub async fn read<Q: Query>(&self, query: Q) -> Result<Q::Out, StoreError> {
-        self.readers.send(Read(query)).await.map_err(|_| StoreError::Closed)?
+        match &self.readers {
+            Some(readers) => readers.send(Read(query)).await.map_err(|_| StoreError::Closed)?,
+            None => self.writer.read(query).await,
+        }
+    }
+
+    /// A receiver that is woken from now on when `topic` may have changed, in this process or in
+    /// another one.
+    pub fn watch(&self, topic: Topic) -> tokio::sync::watch::Receiver<u64> {
+        self.log_watch.get_or_init(|| watch::watch_log(&self.path, &self.writer));
+        self.signals.watch(topic)
     }
 
     /// Who is told about what changed.
@@ -189,7 +193,7 @@ impl Store {
 
     /// Stops the writer after everything queued so far is durable.
     pub async fn close(self) {
-        let Self { writer, readers, _log_watch: log_watch, .. } = self;
+        let Self { writer, readers, log_watch, .. } = self;
         drop((readers, log_watch));
         writer.close().await;
     }

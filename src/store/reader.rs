@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use actix::prelude::*;
 use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::Connection;
 
 use super::{Query, StoreError, writer::panic_text};
 
@@ -33,16 +34,18 @@ impl<Q: Query> Handler<Read<Q>> for Reader {
     type Result = Result<Q::Out, StoreError>;
 
     fn handle(&mut self, Read(query): Read<Q>, _: &mut SyncContext<Self>) -> Self::Result {
-        // A SyncArbiter thread that panics is never replaced, so a panic ends here.
-        catch_unwind(AssertUnwindSafe(|| {
-            let conn = self.pool.get().map_err(|error| StoreError::Open {
-                path: "(reader pool)".into(),
-                reason: error.to_string(),
-                hint: "check the database with `conveyor db-doctor`".into(),
-            })?;
-            let snapshot = conn.unchecked_transaction()?;
-            query.run(&snapshot)
-        }))
-        .unwrap_or_else(|panic| Err(StoreError::Panicked(panic_text(panic.as_ref()))))
+        let conn = self.pool.get().map_err(|error| StoreError::Open {
+            path: "(reader pool)".into(),
+            reason: error.to_string(),
+            hint: "check the database with `conveyor db-doctor`".into(),
+        })?;
+        answer(&conn, query)
     }
+}
+
+/// Runs a query on one snapshot. A panic ends here: neither a SyncArbiter thread nor the writer's is
+/// ever replaced.
+pub(super) fn answer<Q: Query>(conn: &Connection, query: Q) -> Result<Q::Out, StoreError> {
+    catch_unwind(AssertUnwindSafe(|| query.run(&*conn.unchecked_transaction()?)))
+        .unwrap_or_else(|panic| Err(StoreError::Panicked(panic_text(panic.as_ref()))))
 }

@@ -7,7 +7,6 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -15,17 +14,14 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, ffi};
 use tokio::sync::oneshot;
 
 use super::audit_chain::Seal;
-use super::{Change, Signals, StoreError, Topic};
+use super::{Change, Query, Signals, StoreError, Topic, reader};
 use crate::fault::{Point, Trouble};
 
 /// Changes that share one commit at most. Bounds how long the first of them waits.
 const MAX_BATCH: usize = 512;
 
-/// After a poke the thread looks at once, after this pause, and after twice the pause each time.
-const FIRST_LOOK: Duration = Duration::from_millis(1);
-
-/// The longest pause: together about a second. What takes longer is left to the sweep.
-const LAST_LOOK: Duration = Duration::from_millis(512);
+/// Between two looks for what others have written, where somebody wants to know: some system calls.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Bytes of the log that take longer to read than to write back into the database.
 const LONG_LOG: u64 = 256 << 10;
@@ -34,12 +30,15 @@ const LONG_LOG: u64 = 256 << 10;
 #[derive(Clone)]
 pub(super) struct Writer {
     queue: Sender<Message>,
-    poked: Arc<AtomicBool>,
 }
+
+/// A query with its type forgotten, and whoever is to get its answer.
+type Reading = Box<dyn FnOnce(&Connection) + Send>;
 
 enum Message {
     Job(Box<dyn Job>),
-    /// The log file changed: somebody else may have written.
+    Read(Reading),
+    /// Somebody else may have written.
     LookForForeignWrites,
     Close(oneshot::Sender<()>),
 }
@@ -47,15 +46,13 @@ enum Message {
 impl Writer {
     pub(super) fn start(conn: Connection, signals: Signals) -> Result<Self, StoreError> {
         let (queue, jobs) = crossbeam_channel::unbounded();
-        let poked = Arc::new(AtomicBool::new(false));
         let mut thread = WriterThread {
             data_version: data_version(&conn)?,
             seal: Seal::watch(&conn)?,
             conn,
             jobs,
             signals,
-            poked: poked.clone(),
-            next_look: None,
+            looks: false,
         };
         std::thread::Builder::new().name("store-writer".into()).spawn(move || thread.run()).map_err(
             |error| StoreError::Open {
@@ -64,7 +61,7 @@ impl Writer {
                 hint: "raise the thread limit (`ulimit -u`)".into(),
             },
         )?;
-        Ok(Self { queue, poked })
+        Ok(Self { queue })
     }
 
     pub(super) async fn write<C: Change>(&self, change: C) -> Result<C::Out, StoreError> {
@@ -74,12 +71,21 @@ impl Writer {
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// Asks the thread to compare the data version; calls made before it looks count once.
-    pub(super) fn poke(&self) {
-        if !self.poked.swap(true, Ordering::AcqRel) {
-            // A closed queue has nobody left to tell.
-            let _ = self.queue.send(Message::LookForForeignWrites);
-        }
+    /// Reads between two batches, for a store without readers.
+    pub(super) async fn read<Q: Query>(&self, query: Q) -> Result<Q::Out, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let read = move |conn: &Connection| {
+            // The caller may have stopped waiting.
+            let _ = reply.send(reader::answer(conn, query));
+        };
+        self.queue.send(Message::Read(Box::new(read))).map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Has the thread look for what others have written, now and every so often from now on.
+    pub(super) fn look_for_foreign_writes(&self) {
+        // A closed queue has nobody left to tell.
+        let _ = self.queue.send(Message::LookForForeignWrites);
     }
 
     pub(super) async fn close(self) {
@@ -131,26 +137,36 @@ impl<C: Change> Job for Pending<C> {
     }
 }
 
+/// What is done in one go.
+#[derive(Default)]
+struct Taken {
+    batch: Vec<Box<dyn Job>>,
+    reads: Vec<Reading>,
+    closing: Option<oneshot::Sender<()>>,
+}
+
 struct WriterThread {
     conn: Connection,
     seal: Seal,
     jobs: Receiver<Message>,
     signals: Signals,
-    poked: Arc<AtomicBool>,
     data_version: i64,
-    /// The pause before the next look for a foreign write that may be on its way.
-    next_look: Option<Duration>,
+    /// Somebody wants to know what others write.
+    looks: bool,
 }
 
 impl WriterThread {
     fn run(&mut self) {
         while let Some(first) = self.next_message() {
-            let (batch, closing) = self.take_batch(first);
-            if !batch.is_empty() {
-                self.commit(batch);
+            let taken = self.take(first);
+            if !taken.batch.is_empty() {
+                self.commit(taken.batch);
+            }
+            if !taken.reads.is_empty() {
+                self.read(taken.reads);
             }
             self.look_for_foreign_writes();
-            if let Some(done) = closing {
+            if let Some(done) = taken.closing {
                 self.shorten_log();
                 // Nobody waits for this when the process is already going down.
                 let _ = done.send(());
@@ -159,35 +175,47 @@ impl WriterThread {
         }
     }
 
-    /// Waits for a message. The log is written, then synced to the disk, and only then do others see
-    /// the commit: nothing tells of that moment, so after a poke there are some more looks.
+    /// Waits for a message, and looks meanwhile.
     fn next_message(&mut self) -> Option<Message> {
-        while let Some(pause) = self.next_look {
-            match self.jobs.recv_timeout(pause) {
+        while self.looks {
+            match self.jobs.recv_timeout(LOOK_INTERVAL) {
                 Ok(message) => return Some(message),
                 Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => {
-                    self.look_for_foreign_writes();
-                    self.next_look = Some(pause * 2).filter(|pause| *pause <= LAST_LOOK);
-                }
+                Err(RecvTimeoutError::Timeout) => self.look_for_foreign_writes(),
             }
         }
         self.jobs.recv().ok()
     }
 
-    fn take_batch(&mut self, first: Message) -> (Vec<Box<dyn Job>>, Option<oneshot::Sender<()>>) {
-        let mut batch = Vec::new();
+    fn take(&mut self, first: Message) -> Taken {
+        let mut taken = Taken::default();
         for message in std::iter::once(first).chain(self.jobs.try_iter()).take(MAX_BATCH) {
             match message {
-                Message::Job(job) => batch.push(job),
-                Message::LookForForeignWrites => {
-                    self.poked.store(false, Ordering::Release);
-                    self.next_look = Some(FIRST_LOOK);
+                Message::Job(job) => taken.batch.push(job),
+                Message::Read(read) => taken.reads.push(read),
+                // Which is done after each message.
+                Message::LookForForeignWrites => self.looks = true,
+                Message::Close(done) => {
+                    taken.closing = Some(done);
+                    break;
                 }
-                Message::Close(done) => return (batch, Some(done)),
             }
         }
-        (batch, None)
+        taken
+    }
+
+    fn read(&self, reads: Vec<Reading>) {
+        self.only_read(true);
+        for read in reads {
+            read(&self.conn);
+        }
+        self.only_read(false);
+    }
+
+    fn only_read(&self, only: bool) {
+        if let Err(error) = self.conn.pragma_update(None, "query_only", only) {
+            tracing::warn!(%error, only, "failed to change whether the connection writes");
+        }
     }
 
     fn commit(&mut self, mut batch: Vec<Box<dyn Job>>) {

@@ -188,7 +188,7 @@ impl Waiting {
             // An actor that is gone leaves its session unattended, which the looks make up for.
             hub.attend.do_send(Attend(linked.clone()));
         }
-        let news = Topic::ALL.map(|topic| hub.store.signals().watch(topic)).into();
+        let news = Topic::ALL.map(|topic| hub.store.watch(topic)).into();
         Self { store: hub.store.clone(), met: vec![None; plan.targets.len()], plan, unattended, news }
     }
 

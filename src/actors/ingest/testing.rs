@@ -9,13 +9,15 @@ use tempfile::TempDir;
 
 use super::{Ingested, Pass};
 use crate::domain::Failure;
+use crate::store::Store;
 use crate::store::rollout::GetCursor;
-use crate::store::{Store, StoreOptions};
 
 pub(in crate::actors) const META: &str =
     r#"{"timestamp":"T","type":"session_meta","payload":{"id":"thread-1"}}"#;
 pub(in crate::actors) const START: &str =
     r#"{"type":"event_msg","payload":{"type":"task_started","turn_id":"a"}}"#;
+pub(in crate::actors) const SAID: &str =
+    r#"{"type":"event_msg","payload":{"type":"agent_message","message":"still at it"}}"#;
 pub(in crate::actors) const END: &str =
     r#"{"type":"event_msg","payload":{"type":"task_complete","turn_id":"a","last_agent_message":"done"}}"#;
 pub(in crate::actors) const END_B: &str =
@@ -33,7 +35,7 @@ impl World {
     pub(in crate::actors) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join("w.db");
-        let store = Store::open(&database, StoreOptions { readers: 1, watch: false }).unwrap();
+        let store = Store::open(&database, 1).unwrap();
         let rollout = dir.path().join("w1.jsonl");
         let look = Connection::open(&database).unwrap();
         let world = Self { store, rollout, look, _dir: dir };

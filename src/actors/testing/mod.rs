@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::guardian::{ChildDown, ChildId, Obituary};
 use super::paths::Paths;
+use crate::store::Store;
 use crate::store::testing::TestDb;
-use crate::store::{Store, StoreOptions};
 
 pub(super) use pane::{FakePane, no_answer};
 
@@ -42,7 +42,7 @@ pub(super) fn mourned(id: ChildId) -> (Obituary, mpsc::UnboundedReceiver<ChildDo
 
 /// A store on the test's database.
 pub(super) fn store(db: &TestDb) -> Store {
-    Store::open(db.path(), StoreOptions { readers: 1, watch: true }).unwrap()
+    Store::open(db.path(), 1).unwrap()
 }
 
 /// The paths of a runtime on the test's database.

@@ -1,6 +1,6 @@
 //! Group commit, on a real database.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::join_all;
 use tempfile::TempDir;
@@ -173,6 +173,36 @@ async fn in_a_full_file_what_fits_is_kept_and_what_does_not_is_told() {
     assert!(desk.notes().last().unwrap().starts_with('d'));
     let sound: String = desk.look.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(sound, "ok");
+}
+
+enum Look {
+    Count,
+    Writes,
+    Panics,
+}
+
+impl Query for Look {
+    type Out = i64;
+
+    fn run(self, conn: &Connection) -> Result<i64, StoreError> {
+        match self {
+            Self::Count => Ok(conn.query_row("SELECT count(*) FROM note", [], |row| row.get(0))?),
+            Self::Writes => Ok(conn.execute("DELETE FROM note", []).map(|_| 0)?),
+            Self::Panics => panic!("a defect"),
+        }
+    }
+}
+
+#[actix::test]
+async fn a_read_takes_its_turn_sees_what_was_answered_and_cannot_write() {
+    let desk = Desk::new();
+    for count in 1..4 {
+        desk.writer.write(Note::Kept("a")).await.unwrap();
+        assert!(matches!(desk.writer.read(Look::Panics).await, Err(StoreError::Panicked(_))));
+        let refused = desk.writer.read(Look::Writes).await.unwrap_err();
+        assert!(refused.to_string().contains("readonly"), "{refused}");
+        assert_eq!(desk.writer.read(Look::Count).await.unwrap(), count);
+    }
 }
 
 #[actix::test]
