@@ -31,6 +31,8 @@ pub(in crate::actors) struct Reading {
 /// Lines read in one go, without a borrow.
 pub(in crate::actors) struct OwnedBatch {
     pub(in crate::actors) lines: Vec<ReadLine>,
+    /// Something in it tells of a turn or a delivery: somebody may wait for that.
+    pub(in crate::actors) is_news: bool,
     pub(in crate::actors) new_offset: u64,
     pub(in crate::actors) skipped_lines: u64,
     pub(in crate::actors) open_turn: Option<TurnKey>,
@@ -44,12 +46,15 @@ impl Reading {
 
     pub(in crate::actors) fn open_within(cursor: &Cursor, limits: ReadLimits) -> Result<Self, Failure> {
         let path = Path::new(&cursor.path);
-        let reader =
-            RolloutReader::open(path, cursor.offset, limits).map_err(|error| read_failure(cursor, &error))?;
         let at_start = cursor.offset == 0;
-        if !at_start {
-            check_thread(cursor, &SessionMeta::read(path).map_err(|error| meta_failure(cursor, &error))?)?;
-        }
+        let reader = if at_start {
+            RolloutReader::open(path, 0, limits).map_err(|error| read_failure(cursor, &error))?
+        } else {
+            let (reader, meta) = RolloutReader::open_described(path, cursor.offset, limits)
+                .map_err(|error| meta_failure(cursor, &error))?;
+            check_thread(cursor, &meta)?;
+            reader
+        };
         let turns = TurnTracker::resume(cursor.open_turn.as_ref().map(open_turn));
         Ok(Self { reader, turns, session: cursor.clone(), at_start })
     }
@@ -61,8 +66,16 @@ impl Reading {
             self.at_start = batch.lines.is_empty() && batch.skipped_lines == 0;
         }
         let (turns, thread_id) = (&mut self.turns, self.session.thread_id.as_deref());
+        let mut is_news = false;
+        let read = |parsed: ParsedLine<'_>| {
+            let signal = TurnSignal::of(&parsed.line);
+            is_news |= signal.is_some();
+            read_line(turns, thread_id, parsed, signal)
+        };
+        let lines = batch.lines.into_iter().map(read).collect();
         Ok(OwnedBatch {
-            lines: batch.lines.into_iter().map(|parsed| read_line(turns, thread_id, parsed)).collect(),
+            lines,
+            is_news,
             new_offset: batch.new_offset,
             skipped_lines: batch.skipped_lines,
             open_turn: turns.open().map(|turn| TurnKey::new(turn.turn_id.clone(), turn.offset)),
@@ -106,9 +119,13 @@ fn open_turn(key: &TurnKey) -> OpenTurn {
     }
 }
 
-fn read_line(turns: &mut TurnTracker, thread_id: Option<&str>, parsed: ParsedLine<'_>) -> ReadLine {
+fn read_line(
+    turns: &mut TurnTracker,
+    thread_id: Option<&str>,
+    parsed: ParsedLine<'_>,
+    signal: Option<TurnSignal>,
+) -> ReadLine {
     let line = parsed.line;
-    let signal = TurnSignal::of(&line);
     // What tells of a turn or a delivery is needed without the file.
     let is_left = signal.is_none() && line.payload.len() > STORED_BYTES;
     let meaning = match signal {

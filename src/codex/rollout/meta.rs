@@ -1,6 +1,5 @@
 //! The first line of a rollout: which thread it is.
 
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -65,8 +64,16 @@ impl SessionMeta {
     /// # Errors
     /// [`MetaError`]: unreadable, empty, not a rollout, or without a thread id.
     pub fn read(path: &Path) -> Result<Self, MetaError> {
-        let first = first_line(path)?;
-        let line = RolloutLine::parse(&first)
+        let (_, first) = source::open_at_with_first_line(path, 0, ReadLimits::default().line_bytes as u64)?;
+        Self::of_first(&first, path)
+    }
+
+    /// Reads the first line of the rollout at `path`.
+    pub(super) fn of_first(first: &[u8], path: &Path) -> Result<Self, MetaError> {
+        if first.is_empty() {
+            return Err(MetaError::Empty { path: path.to_owned() });
+        }
+        let line = RolloutLine::parse(first)
             .filter(|line| line.kind == "session_meta")
             .ok_or_else(|| MetaError::NotSessionMeta { path: path.to_owned() })?;
         Self::of(&line).ok_or_else(|| MetaError::NoId { path: path.to_owned() })
@@ -100,19 +107,6 @@ impl SessionMeta {
     pub fn is_subagent(&self) -> bool {
         self.parent_thread_id.is_some() || self.source.as_deref() == Some("subagent")
     }
-}
-
-fn first_line(path: &Path) -> Result<Vec<u8>, MetaError> {
-    let stream = source::open_at(path, 0)?;
-    let limit = ReadLimits::default().line_bytes as u64;
-    let mut line = Vec::new();
-    BufReader::new(stream.take(limit))
-        .read_until(b'\n', &mut line)
-        .map_err(|source| ReadError::Unreadable { path: path.to_owned(), source })?;
-    if line.is_empty() {
-        return Err(MetaError::Empty { path: path.to_owned() });
-    }
-    Ok(line)
 }
 
 #[cfg(test)]

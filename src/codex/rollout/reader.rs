@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::line::RolloutLine;
+use super::meta::{MetaError, SessionMeta};
 use super::source::{self, ReadError, Source};
 
 /// How much one batch may hold.
@@ -83,6 +84,19 @@ impl RolloutReader {
     pub fn open(path: &Path, offset: u64, limits: ReadLimits) -> Result<Self, ReadError> {
         let source = source::open_at(path, offset)?;
         Ok(Self::over(source, path, offset, limits))
+    }
+
+    /// As [`Self::open`], and reads which thread the rollout records.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when its first line does not tell.
+    pub fn open_described(
+        path: &Path,
+        offset: u64,
+        limits: ReadLimits,
+    ) -> Result<(Self, SessionMeta), MetaError> {
+        let (source, first) = source::open_at_with_first_line(path, offset, limits.line_bytes as u64)?;
+        Ok((Self::over(source, path, offset, limits), SessionMeta::of_first(&first, path)?))
     }
 
     fn over(source: Source, path: &Path, offset: u64, limits: ReadLimits) -> Self {

@@ -1,7 +1,7 @@
 //! Opening a rollout at an offset, compressed or not.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// Why a rollout could not be read from an offset.
@@ -53,6 +53,44 @@ pub(super) type Source = Box<dyn Read + Send>;
 /// Opens the rollout at `path`, or its compressed form `path.zst`, and moves to `offset` bytes of
 /// the decompressed stream.
 pub(super) fn open_at(path: &Path, offset: u64) -> Result<Source, ReadError> {
+    match open(path)? {
+        Opened::Plain(file) => seek_to(file, path, offset),
+        Opened::Compressed(stream) => skip_to(stream, path, offset),
+    }
+}
+
+/// As [`open_at`], and reads the first line, or its first `limit` bytes. A plain file is opened once.
+pub(super) fn open_at_with_first_line(
+    path: &Path,
+    offset: u64,
+    limit: u64,
+) -> Result<(Source, Vec<u8>), ReadError> {
+    match open(path)? {
+        Opened::Plain(file) => {
+            let line = first_line(&file, path, limit)?;
+            Ok((seek_to(file, path, offset)?, line))
+        }
+        Opened::Compressed(stream) => {
+            let line = first_line(stream, path, limit)?;
+            Ok((open_at(path, offset)?, line))
+        }
+    }
+}
+
+fn first_line(stream: impl Read, path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
+    let mut line = Vec::new();
+    BufReader::new(stream.take(limit))
+        .read_until(b'\n', &mut line)
+        .map_err(|source| ReadError::Unreadable { path: path.to_owned(), source })?;
+    Ok(line)
+}
+
+enum Opened {
+    Plain(File),
+    Compressed(Source),
+}
+
+fn open(path: &Path) -> Result<Opened, ReadError> {
     let unreadable = |source| ReadError::Unreadable { path: path.to_owned(), source };
     let Some(found) = existing(path).map_err(unreadable)? else {
         return Err(ReadError::Missing { path: path.to_owned() });
@@ -63,9 +101,9 @@ pub(super) fn open_at(path: &Path, offset: u64) -> Result<Source, ReadError> {
     let file = File::open(&found.path).map_err(unreadable)?;
     if found.path.extension().is_some_and(|extension| extension == "zst") {
         let decoder = zstd::stream::read::Decoder::new(file).map_err(unreadable)?;
-        skip_to(Box::new(UntilCut(decoder)), path, offset)
+        Ok(Opened::Compressed(Box::new(UntilCut(decoder))))
     } else {
-        seek_to(file, path, offset)
+        Ok(Opened::Plain(file))
     }
 }
 
