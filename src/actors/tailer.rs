@@ -1,15 +1,20 @@
 //! One actor per session with a rollout: keeps what the store knows of it up to date.
 
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use actix::prelude::*;
 
 use super::file_watch::{CatchUp, FileWatch, WatchGuard};
 use super::guardian::Obituary;
-use super::ingest::{self, Ingested};
+use super::ingest::{self, Followed, Standing};
 use crate::domain::Failure;
 use crate::store::Store;
-use crate::store::rollout::{Cursor, GetCursor};
+use crate::store::rollout::GetCursor;
+
+/// How long a line that nobody waits for may wait for company on its way into the store: every tailer
+/// writes what it holds at the same ticks, so that all of it shares a commit.
+const TICK: Duration = Duration::from_millis(250);
 
 /// The session went on in another thread, in another file (`/clear`, `/new`), and the store has it
 /// that way.
@@ -38,8 +43,8 @@ pub struct TailerParts {
 
 /// Reads a rollout whenever it may have changed.
 ///
-/// It holds nothing that the store does not have. The cursor is a copy that saves a look while the
-/// rollout grows; a wrong one is noticed by the first write.
+/// Where it stands is a copy that saves a look while the rollout grows; a wrong one is noticed by the
+/// first write. What it holds is in the rollout, from which the next reader takes it.
 pub struct Tailer {
     _obituary: Obituary,
     session_id: String,
@@ -47,8 +52,11 @@ pub struct Tailer {
     store: Store,
     files: FileWatch,
     watch: Option<WatchGuard>,
-    cursor: Option<Cursor>,
+    /// `None` when the store is to be asked, and while a read is under way.
+    standing: Option<Standing>,
     reading: bool,
+    /// A tick is on its way.
+    tick_set: bool,
     /// The rollout may have changed since the read under way began.
     read_again: bool,
     /// The read under way is of a rollout that the session has left.
@@ -67,8 +75,9 @@ impl Tailer {
             store: parts.store,
             files: parts.files,
             watch: None,
-            cursor: None,
+            standing: None,
             reading: false,
+            tick_set: false,
             read_again: false,
             left: false,
             failure: None,
@@ -87,26 +96,51 @@ impl Tailer {
             return;
         }
         self.reading = true;
-        let read = read(self.store.clone(), self.session_id.clone(), self.cursor.take());
+        let read = read(self.store.clone(), self.session_id.clone(), self.standing.take());
         ctx.spawn(read.into_actor(self).map(|result, tailer, ctx| tailer.done(result, ctx)));
     }
 
-    fn done(&mut self, result: Result<(Ingested, Cursor), Failure>, ctx: &mut Context<Self>) {
+    fn done(&mut self, result: Result<Followed, Failure>, ctx: &mut Context<Self>) {
         self.reading = false;
         match result {
             _ if std::mem::take(&mut self.left) => {}
-            Ok((ingested, cursor)) => {
-                self.failure = None;
-                if cursor.path != self.path {
-                    self.watch(cursor.path.clone(), ctx);
-                }
-                // When nothing came, the session may be elsewhere: the next read asks.
-                self.cursor = (ingested.new_events > 0).then_some(cursor);
-            }
+            Ok(followed) => self.stand(followed, ctx),
             Err(failure) => self.tell(failure),
         }
         if std::mem::take(&mut self.read_again) {
             self.read(ctx);
+        }
+    }
+
+    fn stand(&mut self, Followed { standing, moved_on }: Followed, ctx: &mut Context<Self>) {
+        self.failure = None;
+        if standing.path() != self.path {
+            self.watch(standing.path().to_owned(), ctx);
+        }
+        if standing.holds() {
+            self.set_tick(ctx);
+        }
+        // When nothing came, the session may be elsewhere: the next read asks.
+        self.standing = moved_on.then_some(standing);
+    }
+
+    /// A tailer that is let go lives on until then.
+    fn set_tick(&mut self, ctx: &mut Context<Self>) {
+        if !std::mem::replace(&mut self.tick_set, true) {
+            ctx.run_later(until_tick(), |tailer, ctx| {
+                tailer.tick_set = false;
+                tailer.tick(ctx);
+            });
+        }
+    }
+
+    /// Writes what is held. When a read is under way, that is left to the next tick.
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        if let Some(standing) = self.standing.take_if(|standing| standing.holds()) {
+            self.reading = true;
+            let store = self.store.clone();
+            let write = async move { ingest::write_held(&store, standing).await };
+            ctx.spawn(write.into_actor(self).map(|result, tailer, ctx| tailer.done(result, ctx)));
         }
     }
 
@@ -118,16 +152,19 @@ impl Tailer {
     }
 }
 
-async fn read(
-    store: Store,
-    session_id: String,
-    cursor: Option<Cursor>,
-) -> Result<(Ingested, Cursor), Failure> {
-    let cursor = match cursor {
-        Some(cursor) => cursor,
-        None => store.read(GetCursor(session_id)).await?,
+async fn read(store: Store, session_id: String, standing: Option<Standing>) -> Result<Followed, Failure> {
+    let standing = match standing {
+        Some(standing) => standing,
+        None => Standing::stored(store.read(GetCursor(session_id)).await?),
     };
-    ingest::catch_up(&store, cursor).await
+    ingest::follow(&store, standing).await
+}
+
+/// Until the next tick of all tailers.
+fn until_tick() -> Duration {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since_tick = now.as_nanos() % TICK.as_nanos();
+    TICK - Duration::from_nanos(u64::try_from(since_tick).unwrap_or_default())
 }
 
 impl Actor for Tailer {
@@ -151,7 +188,7 @@ impl Handler<Rebind> for Tailer {
 
     fn handle(&mut self, rebind: Rebind, ctx: &mut Context<Self>) {
         tracing::info!(session = %self.session_id, thread = %rebind.thread_id, "went on in another thread");
-        self.cursor = None;
+        self.standing = None;
         self.left = self.reading;
         self.watch(rebind.path, ctx);
     }
@@ -166,8 +203,8 @@ mod tests {
 
     use super::*;
     use crate::actors::guardian::{ChildDown, ChildId};
-    use crate::actors::ingest::testing::{END, END_B, META, START, World, lines};
-    use crate::actors::testing::mourned;
+    use crate::actors::ingest::testing::{END, END_B, META, SAID, START, World, lines};
+    use crate::actors::testing::{eventually, mourned};
     use crate::store::Topic;
 
     /// Long enough for a loaded machine; only a failing test waits this long.
@@ -187,7 +224,7 @@ mod tests {
 
     /// Waits until the facts of the world are these.
     async fn facts_become(world: &World, expect: &[&str]) {
-        let mut work = world.store.signals().watch(Topic::Work);
+        let mut work = world.store.watch(Topic::Work);
         let become_so = async {
             while world.facts() != expect {
                 work.changed().await.unwrap();
@@ -253,6 +290,18 @@ mod tests {
                 tailer.send(CatchUp).await.unwrap();
             }
             facts_become(&world, &["a completed ", "b interrupted "]).await;
+        }
+    }
+
+    #[actix::test]
+    async fn what_it_holds_is_written_at_the_next_tick_also_when_it_was_let_go() {
+        for let_go in [false, true] {
+            let world = World::new();
+            world.write(lines(&[META, SAID]));
+            let (tailer, _) = tailer(&world, FileWatch::deaf());
+            tailer.do_send(CatchUp);
+            let _kept = (!let_go).then_some(tailer);
+            eventually("the held lines to be written", || world.contents().0 == 2).await;
         }
     }
 

@@ -21,6 +21,9 @@ use crate::store::rollout::{AppendRollout, Cursor, GetCursor};
 use crate::store::{Store, Topic};
 use reading::{OwnedBatch, Reading};
 
+/// More lines than this are not held back.
+const MOST_HELD: usize = 64;
+
 /// How far a rollout was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ingested {
@@ -79,9 +82,76 @@ pub async fn read_out(store: &Store, session_id: &str) -> Result<(), Failure> {
     }
 }
 
+/// How far somebody who follows a rollout has read it. The last lines may not be in the store yet:
+/// they wait there for company.
+#[derive(Debug)]
+pub struct Standing {
+    /// Behind the last line read.
+    cursor: Cursor,
+    held: Option<AppendRollout>,
+}
+
+impl Standing {
+    /// As the store has it.
+    pub fn stored(cursor: Cursor) -> Self {
+        Self { cursor, held: None }
+    }
+
+    /// The rollout.
+    pub fn path(&self) -> &str {
+        &self.cursor.path
+    }
+
+    /// Whether there is something that is not in the store yet.
+    pub fn holds(&self) -> bool {
+        self.held.is_some()
+    }
+}
+
+/// Reads what is new, as [`catch_up`] does, but holds back what nobody waits for: lines that tell of
+/// no turn and no delivery.
+///
+/// # Errors
+/// As [`ingest_session`].
+pub async fn follow(store: &Store, standing: Standing) -> Result<Followed, Failure> {
+    let mut pass = Pass { held: standing.held, may_hold: true, ..Pass::new(store, standing.cursor, false) };
+    match pass.read_to_end().await {
+        Err(failure) if failure.kind != FailureKind::NotFound || pass.cursor.offset > 0 => {
+            // What was read before the fault stays.
+            pass.write().await?;
+            Err(failure)
+        }
+        _ => Ok(pass.followed()),
+    }
+}
+
+/// Writes what is held back.
+///
+/// # Errors
+/// When the store fails.
+pub async fn write_held(store: &Store, standing: Standing) -> Result<Followed, Failure> {
+    let mut pass = Pass { held: standing.held, ..Pass::new(store, standing.cursor, false) };
+    pass.write().await?;
+    Ok(pass.followed())
+}
+
+/// What came of following a rollout.
+#[derive(Debug)]
+pub struct Followed {
+    /// How far it is read now.
+    pub standing: Standing,
+    /// Something new was read or written.
+    pub moved_on: bool,
+}
+
 struct Pass<'a> {
     store: &'a Store,
+    /// Behind the last line read.
     cursor: Cursor,
+    /// Lines before the cursor that are not written yet.
+    held: Option<AppendRollout>,
+    /// What nobody waits for may be left to be written later.
+    may_hold: bool,
     ingested: Ingested,
     /// Somebody asked for this, and will find it on record.
     asked: bool,
@@ -99,7 +169,13 @@ impl<'a> Pass<'a> {
             new_offset: cursor.offset,
             skipped_lines: 0,
         };
-        Self { store, asked, write_is_due: asked || cursor.behind, cursor, ingested, skipped_lines: 0 }
+        let write_is_due = asked || cursor.behind;
+        Self { store, cursor, held: None, may_hold: false, ingested, asked, write_is_due, skipped_lines: 0 }
+    }
+
+    fn followed(self) -> Followed {
+        let moved_on = self.ingested.new_events > 0 || self.held.is_some();
+        Followed { standing: Standing { cursor: self.cursor, held: self.held }, moved_on }
     }
 
     async fn read_to_end(&mut self) -> Result<(), Failure> {
@@ -130,21 +206,40 @@ impl<'a> Pass<'a> {
         if batch.lines.is_empty() && !self.write_is_due {
             return Ok(true);
         }
-        let new_events = batch.lines.len() as u64;
-        let change = AppendRollout {
+        let waits = self.may_hold && !self.write_is_due && !batch.is_news && batch.at_end;
+        let lines = self.hold(batch);
+        if waits && lines <= MOST_HELD { Ok(true) } else { self.write().await }
+    }
+
+    /// Adds a batch to what is to be written; gives the number of its lines.
+    fn hold(&mut self, batch: OwnedBatch) -> usize {
+        let held = self.held.get_or_insert_with(|| AppendRollout {
             session_id: self.cursor.session_id.clone(),
             path: self.cursor.path.clone(),
             from_offset: self.cursor.offset,
-            to_offset: batch.new_offset,
-            lines: batch.lines,
-            skipped_lines: std::mem::take(&mut self.skipped_lines),
-            open_turn: batch.open_turn.clone(),
+            to_offset: self.cursor.offset,
+            lines: Vec::new(),
+            skipped_lines: 0,
+            open_turn: None,
             asked: self.asked,
-            at_end: batch.at_end,
-        };
-        let skipped_lines = change.skipped_lines;
+            at_end: false,
+        });
+        self.cursor.offset = batch.new_offset;
+        self.cursor.open_turn.clone_from(&batch.open_turn);
+        held.to_offset = batch.new_offset;
+        held.lines.extend(batch.lines);
+        held.skipped_lines += std::mem::take(&mut self.skipped_lines);
+        held.open_turn = batch.open_turn;
+        held.at_end = batch.at_end;
+        held.lines.len()
+    }
+
+    /// Writes what was held. `false` when somebody else has read it; the cursor then stands behind it.
+    async fn write(&mut self) -> Result<bool, Failure> {
+        let Some(held) = self.held.take() else { return Ok(true) };
+        let (new_events, skipped_lines) = (held.lines.len() as u64, held.skipped_lines);
         Point::RolloutRead.reach();
-        let Some(appended) = self.store.write(change).await? else {
+        let Some(appended) = self.store.write(held).await? else {
             self.cursor = self.store.read(GetCursor(self.cursor.session_id.clone())).await?;
             self.ingested.new_offset = self.cursor.offset;
             return Ok(false);
@@ -156,12 +251,10 @@ impl<'a> Pass<'a> {
         if appended.receipts > 0 {
             self.store.signals().raise(Topic::Deliveries);
         }
-        self.cursor.offset = batch.new_offset;
-        self.cursor.open_turn = batch.open_turn;
         self.cursor.behind = false;
         self.write_is_due = false;
         self.ingested.new_events += new_events;
-        self.ingested.new_offset = batch.new_offset;
+        self.ingested.new_offset = self.cursor.offset;
         self.ingested.skipped_lines += skipped_lines;
         Ok(true)
     }

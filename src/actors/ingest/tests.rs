@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use super::read_out;
-use super::testing::{END, END_B, META, START, World, lines};
+use super::testing::{END, END_B, META, SAID, START, World, lines};
+use super::{Followed, Standing, follow, read_out, write_held};
 use crate::codex::rollout::SessionMeta;
+use crate::store::rollout::GetCursor;
 
 #[actix::test]
 async fn what_is_new_is_read_once() {
@@ -199,4 +200,90 @@ async fn facts_are_the_same_whether_a_rollout_is_read_at_once_or_while_it_grows(
     check("killed-mid-turn-resumed", &["failed the session's process stopped", "completed"]).await;
     check("steer-and-tab-queue", &["completed", "completed"]).await;
     check("tool-running", &[]).await;
+}
+
+impl World {
+    async fn stored(&self) -> Standing {
+        Standing::stored(self.store.read(GetCursor("w1".into())).await.unwrap())
+    }
+
+    async fn follow(&self, standing: Standing) -> Standing {
+        follow(&self.store, standing).await.unwrap().standing
+    }
+
+    fn events(&self) -> i64 {
+        self.contents().0
+    }
+}
+
+#[actix::test]
+async fn what_nobody_waits_for_is_held_back_until_there_is_news() {
+    let world = World::new();
+    world.write(lines(&[META, SAID]));
+    let standing = world.follow(world.stored().await).await;
+    world.add(SAID);
+    let standing = world.follow(standing).await;
+    world.add("\n");
+    let standing = world.follow(standing).await;
+    assert!(standing.holds());
+    assert_eq!((world.events(), world.contents().2), (0, None));
+    for (line, events) in [(START, 4), (END, 5)] {
+        world.add(lines(&[line]));
+        assert!(!world.follow(world.stored().await).await.holds());
+        assert_eq!(world.events(), events);
+    }
+    assert_eq!(world.facts(), ["a completed "]);
+}
+
+#[actix::test]
+async fn news_takes_with_it_what_was_held_back() {
+    let world = World::new();
+    world.write(lines(&[META, START, SAID]));
+    let standing = world.follow(world.stored().await).await;
+    world.add(lines(&[SAID]));
+    let standing = world.follow(standing).await;
+    assert!(standing.holds());
+    world.add(lines(&[END]));
+    assert!(!world.follow(standing).await.holds());
+    assert_eq!((world.events(), world.facts()), (5, vec!["a completed ".to_owned()]));
+}
+
+#[actix::test]
+async fn what_was_held_back_is_written_when_asked_for_and_many_lines_are_not_held() {
+    let world = World::new();
+    world.write(lines(&[META]));
+    let standing = world.follow(world.stored().await).await;
+    let Followed { standing, moved_on } = write_held(&world.store, standing).await.unwrap();
+    assert_eq!((world.events(), standing.holds(), moved_on), (1, false, true));
+    world.add(lines(&[SAID; super::MOST_HELD]));
+    let standing = world.follow(standing).await;
+    assert_eq!((world.events(), standing.holds()), (1, true));
+    world.add(lines(&[SAID]));
+    assert!(!world.follow(standing).await.holds());
+    assert_eq!(world.events(), super::MOST_HELD as i64 + 2);
+}
+
+#[actix::test]
+async fn what_another_reader_has_taken_meanwhile_is_not_doubled() {
+    let world = World::new();
+    world.write(lines(&[META, SAID]));
+    let standing = world.follow(world.stored().await).await;
+    world.ingest().await;
+    world.add(lines(&[SAID]));
+    let standing = world.follow(standing).await;
+    let standing = write_held(&world.store, standing).await.unwrap().standing;
+    assert_eq!(world.events(), 2);
+    let standing = world.follow(standing).await;
+    write_held(&world.store, standing).await.unwrap();
+    assert_eq!(world.events(), 3);
+}
+
+#[actix::test]
+async fn what_was_held_back_stays_when_the_rollout_breaks() {
+    let world = World::new();
+    world.write(lines(&[META, SAID]));
+    let standing = world.follow(world.stored().await).await;
+    world.write("");
+    follow(&world.store, standing).await.unwrap_err();
+    assert_eq!(world.events(), 2);
 }
