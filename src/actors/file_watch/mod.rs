@@ -12,14 +12,15 @@ mod tests;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use actix::WeakRecipient;
 use actix::prelude::*;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use places::{Places, WatchId};
+use notify::event::{Event, EventKind, ModifyKind};
+use places::{Found, Places, WatchId};
 
 /// The file may have changed: look again.
 #[derive(Debug, Clone, Copy, Message)]
@@ -36,8 +37,8 @@ struct Thread {
 }
 
 enum Message {
-    Changed(notify::Event),
-    Watch(WatchId, Target),
+    Changed(Event),
+    Watch(WatchId, Arc<Target>),
     Unwatch(WatchId),
     Stop,
 }
@@ -47,16 +48,28 @@ struct Target {
     path: Box<Path>,
     // A watch alone does not keep an actor alive.
     recipient: WeakRecipient<CatchUp>,
+    /// Nobody watches it any more.
+    left: AtomicBool,
+}
+
+impl Target {
+    fn tell(&self) {
+        if let Some(recipient) = self.recipient.upgrade().filter(|_| !self.left.load(Ordering::Acquire)) {
+            recipient.do_send(CatchUp);
+        }
+    }
 }
 
 /// Ends its watch when dropped.
 pub struct WatchGuard {
     id: WatchId,
+    target: Arc<Target>,
     thread: FileWatch,
 }
 
 impl Drop for WatchGuard {
     fn drop(&mut self) {
+        self.target.left.store(true, Ordering::Release);
         self.thread.send(Message::Unwatch(self.id));
     }
 }
@@ -72,16 +85,20 @@ impl FileWatch {
     /// Starts the thread. Without a watcher of the system, which is logged, it reports nothing.
     pub fn start() -> Self {
         let (queue, messages) = crossbeam_channel::unbounded();
-        let events = queue.clone();
+        let (events, found) = (queue.clone(), Found::default());
+        let known = found.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| match event {
             // Reading a file is an event too, and must not cause the next read.
             Ok(event) if event.kind.is_access() => {}
+            // A file that grows is most of what happens, and needs no thread but this one.
+            Ok(Event { kind: EventKind::Modify(ModifyKind::Data(_)), paths, .. })
+                if !paths.is_empty() && paths.iter().all(|path| known.tell(path)) => {}
             Ok(event) => drop(events.send(Message::Changed(event))),
             Err(error) => tracing::warn!(%error, "the file watcher lost track"),
         });
         let watcher = watcher
             .inspect_err(|error| tracing::warn!(%error, "failed to watch files; falling back to the sweep"));
-        let places = Places::new(watcher.ok());
+        let places = Places::new(watcher.ok(), found);
         let started =
             std::thread::Builder::new().name("file-watch".into()).spawn(move || serve(&messages, places));
         if let Err(error) = started {
@@ -101,8 +118,10 @@ impl FileWatch {
     /// need not exist yet. Ends when the guard is dropped.
     pub fn watch(&self, path: &Path, recipient: &Recipient<CatchUp>) -> WatchGuard {
         let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
-        self.send(Message::Watch(id, Target { path: path.into(), recipient: recipient.downgrade() }));
-        WatchGuard { id, thread: self.clone() }
+        let (path, recipient) = (path.into(), recipient.downgrade());
+        let target = Arc::new(Target { path, recipient, left: AtomicBool::new(false) });
+        self.send(Message::Watch(id, target.clone()));
+        WatchGuard { id, target, thread: self.clone() }
     }
 
     fn send(&self, message: Message) {

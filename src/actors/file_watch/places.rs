@@ -1,12 +1,12 @@
 //! Which directories are watched for which files.
 
 use std::collections::{BTreeSet, HashMap};
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 
-use super::{CatchUp, Target};
+use super::Target;
 
 pub(super) type WatchId = u64;
 
@@ -15,13 +15,79 @@ pub(super) struct Places {
     watcher: Option<RecommendedWatcher>,
     files: HashMap<WatchId, File>,
     /// Every watched directory, by its real path, with the files it is watched for.
-    directories: HashMap<PathBuf, BTreeSet<WatchId>>,
+    directories: HashMap<PathBuf, Residents>,
+    found: Found,
+}
+
+/// The files that a directory is watched for. One of Codex's holds those of a whole day.
+#[derive(Default)]
+struct Residents {
+    /// Those whose own directory it is.
+    own: BTreeSet<WatchId>,
+    /// Those that wait for a directory below it.
+    below: BTreeSet<WatchId>,
+}
+
+impl Residents {
+    fn of(&mut self, directory: &Directory) -> &mut BTreeSet<WatchId> {
+        if directory.own { &mut self.own } else { &mut self.below }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.below.is_empty()
+    }
+
+    fn all(&self) -> BTreeSet<WatchId> {
+        self.own.union(&self.below).copied().collect()
+    }
+}
+
+/// The files whose own directory is watched, by their real paths.
+#[derive(Clone, Default)]
+pub(super) struct Found(Arc<RwLock<HashMap<PathBuf, Targets>>>);
+
+type Targets = HashMap<WatchId, Arc<Target>>;
+
+impl Found {
+    /// Tells whoever watches the file at `path`. `false` when nobody is known to.
+    pub(super) fn tell(&self, path: &Path) -> bool {
+        let files = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(targets) = files.get(path) else { return false };
+        targets.values().for_each(|target| target.tell());
+        true
+    }
+
+    fn at(&self, path: &Path) -> Vec<WatchId> {
+        let files = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        files.get(path).into_iter().flat_map(HashMap::keys).copied().collect()
+    }
+
+    fn insert(&self, path: PathBuf, id: WatchId, target: Arc<Target>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).entry(path).or_default().insert(id, target);
+    }
+
+    fn remove(&self, path: &Path, id: WatchId) {
+        let mut files = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(targets) = files.get_mut(path) else { return };
+        targets.remove(&id);
+        if targets.is_empty() {
+            files.remove(path);
+        }
+    }
 }
 
 struct File {
-    target: Target,
+    target: Arc<Target>,
     /// The directory watched for it: its own, or the nearest one that exists.
     directory: Option<Directory>,
+}
+
+impl File {
+    /// Its path as events name it, while this is its own directory.
+    fn path_in(&self, directory: &Directory) -> Option<PathBuf> {
+        let name = self.target.path.file_name().filter(|_| directory.own)?;
+        Some(directory.real_path.join(name))
+    }
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -43,11 +109,12 @@ impl Directory {
 }
 
 impl Places {
-    pub(super) fn new(watcher: Option<RecommendedWatcher>) -> Self {
-        Self { watcher, files: HashMap::new(), directories: HashMap::new() }
+    /// Without a file. What of them is found will be in `found`.
+    pub(super) fn new(watcher: Option<RecommendedWatcher>, found: Found) -> Self {
+        Self { watcher, files: HashMap::new(), directories: HashMap::new(), found }
     }
 
-    pub(super) fn add(&mut self, id: WatchId, target: Target) {
+    pub(super) fn add(&mut self, id: WatchId, target: Arc<Target>) {
         self.files.insert(id, File { target, directory: None });
         self.settle(id);
     }
@@ -59,9 +126,8 @@ impl Places {
 
     /// Tells the watcher of a file to look again.
     pub(super) fn tell(&self, id: WatchId) {
-        let recipient = self.files.get(&id).and_then(|file| file.target.recipient.upgrade());
-        if let Some(recipient) = recipient {
-            recipient.do_send(CatchUp);
+        if let Some(file) = self.files.get(&id) {
+            file.target.tell();
         }
     }
 
@@ -75,20 +141,17 @@ impl Places {
 
     fn changed_at(&mut self, path: &Path) -> BTreeSet<WatchId> {
         let mut changed = BTreeSet::new();
-        let in_directory = path.parent().and_then(|parent| self.directories.get(parent));
-        for id in in_directory.cloned().unwrap_or_default() {
-            let Some(file) = self.files.get(&id) else { continue };
-            if file.directory.as_ref().is_some_and(|directory| directory.own) {
-                if file.name() == path.file_name() {
+        if let Some(residents) = path.parent().and_then(|parent| self.directories.get(parent)) {
+            changed.extend(self.found.at(path));
+            for id in residents.below.clone() {
+                if self.settle(id) {
                     changed.insert(id);
                 }
-            } else if self.settle(id) {
-                changed.insert(id);
             }
         }
         // The watched directory itself went, and another may have come to its place. Its watch is
         // given up by all before it is made anew.
-        let orphans = self.directories.get(path).cloned().unwrap_or_default();
+        let orphans = self.directories.get(path).map(Residents::all).unwrap_or_default();
         for id in &orphans {
             self.release(*id);
         }
@@ -127,29 +190,30 @@ impl Places {
                 return false;
             }
         }
-        self.directories.entry(real_path.clone()).or_default().insert(id);
         if let Some(file) = self.files.get_mut(&id) {
+            self.directories.entry(real_path.clone()).or_default().of(&directory).insert(id);
+            if let Some(path) = file.path_in(&directory) {
+                self.found.insert(path, id, file.target.clone());
+            }
             file.directory = Some(directory);
         }
         true
     }
 
     fn release(&mut self, id: WatchId) {
-        let Some(directory) = self.files.get_mut(&id).and_then(|file| file.directory.take()) else { return };
-        let Some(files) = self.directories.get_mut(&directory.real_path) else { return };
-        files.remove(&id);
-        if files.is_empty() {
+        let Some(file) = self.files.get_mut(&id) else { return };
+        let Some(directory) = file.directory.take() else { return };
+        let Some(residents) = self.directories.get_mut(&directory.real_path) else { return };
+        residents.of(&directory).remove(&id);
+        if let Some(path) = file.path_in(&directory) {
+            self.found.remove(&path, id);
+        }
+        if residents.is_empty() {
             self.directories.remove(&directory.real_path);
             if let Some(watcher) = &mut self.watcher {
                 // A directory that is gone took its watch with it.
                 let _ = watcher.unwatch(&directory.real_path);
             }
         }
-    }
-}
-
-impl File {
-    fn name(&self) -> Option<&OsStr> {
-        self.target.path.file_name()
     }
 }
