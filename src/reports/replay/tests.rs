@@ -6,6 +6,7 @@ use super::*;
 use crate::domain::{Decision, TurnOutcome};
 use crate::store::codex_events::{self, NewEvent};
 use crate::store::decisions::RecordDecision;
+use crate::store::dispatch::ClaimNudge;
 use crate::store::history::{FindQuiet, ReadHistory};
 use crate::store::page::Page;
 use crate::store::testing::TestDb;
@@ -69,6 +70,19 @@ fn a_timeline_tells_each_thing_once_and_in_its_order() {
     );
     assert_eq!((timeline.entry_count, timeline.older_until), (4, None));
     assert_eq!(timeline.entries[0].severity, Severity::Error);
+}
+
+#[test]
+fn a_direct_nudge_is_told_once() {
+    let mut db = database();
+    db.write(ClaimNudge { session: "t1-w".into(), from_thread: None, text: "go on".into() }).unwrap();
+    let count = || {
+        let timeline = replay(&db, &options(ReplayFormat::Timeline));
+        timeline.entries.iter().filter(|entry| entry.kind == "delivery").count()
+    };
+    let with_its_task = count();
+    db.conn.execute("UPDATE deliveries SET task_id = NULL WHERE source = 'nudge'", []).unwrap();
+    assert_eq!((with_its_task, count()), (1, 1), "found by its task or by its session");
 }
 
 #[test]

@@ -153,7 +153,7 @@ pub fn newest_of_task(conn: &Connection, task_id: &str, page: &Page) -> Result<N
 }
 
 /// The newest nudges and interrupts of the sessions of a binding, `?1`, at a time that `during` is the
-/// condition for.
+/// condition for, as far as they are not among those of its task.
 ///
 /// # Errors
 /// Whatever SQLite answers.
@@ -166,7 +166,8 @@ pub(in crate::store) fn newest_direct(
     let of_binding = format!(
         "d.notification_id IS NULL AND d.command_id IS NULL AND d.target_session_id IN (
              SELECT worker_session_id FROM bindings WHERE id = ?1
-             UNION ALL SELECT manager_session_id FROM bindings WHERE id = ?1) AND {during}"
+             UNION ALL SELECT manager_session_id FROM bindings WHERE id = ?1)
+         AND d.task_id IS NOT (SELECT task_id FROM bindings WHERE id = ?1) AND {during}"
     );
     let source = Source { select: SELECT, of_task: &of_binding, at: "d.claimed_at", order: "d.id" };
     page::newest(conn, &source, binding_id, page, Delivery::of)
