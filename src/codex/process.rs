@@ -68,7 +68,7 @@ pub(crate) fn output_while(
         }
     }
     let _ = group.map(|group| kill_process_group(group, Signal::KILL));
-    Err(RunError::TimedOut { program, after: started.elapsed() })
+    Err(RunError::TimedOut { program, after: deadline.min(started.elapsed()) })
 }
 
 /// The first line a program wrote to its standard error that says something.
