@@ -67,6 +67,9 @@ impl Show for AuditVerifyArgs {
             lines.push(format!("… and {unnamed} more"));
         }
         lines.extend(verdict.outside.iter().map(outside));
+        if verdict.pruned > 0 {
+            lines.push(format!("pruned, not altered: the texts of {} terminal captures", verdict.pruned));
+        }
         let since = verdict.started_at.as_deref().unwrap_or("its beginning");
         lines.push(match verdict.finding_count {
             0 => format!("the record is as it was written: {} links since {since}", verdict.links),
@@ -99,6 +102,12 @@ fn finding(finding: &Finding) -> String {
 fn outside(outside: &Outside) -> String {
     let Outside { table, facet, count, .. } = outside;
     let when = if outside.before_start { ", before the chain began" } else { "" };
+    if table == "terminal_captures" && facet == "text" {
+        return format!(
+            "pruned outside conveyor: the texts of {table}: {count} ({}){when}",
+            outside.rows.join(", ")
+        );
+    }
     format!("written outside conveyor: {table}, {facet}: {count} ({}){when}", outside.rows.join(", "))
 }
 

@@ -3,3 +3,6 @@
 pub mod export;
 pub mod replay;
 pub mod telemetry;
+
+#[cfg(test)]
+mod work;

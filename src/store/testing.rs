@@ -1,10 +1,14 @@
 //! A real database in a directory of its own, with rows in it, for the tests of the stores.
 
+mod long_history;
+
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior};
 use serde_json::json;
 use tempfile::TempDir;
+
+pub(crate) use long_history::LongHistory;
 
 use super::bindings::{self, BoundTask};
 use super::commands::{Command, Enqueue, QueueOptions};

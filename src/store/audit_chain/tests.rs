@@ -4,10 +4,13 @@ use serde_json::Map;
 
 use super::*;
 use crate::domain::command::QueuedCommand;
+use crate::domain::transcript::CaptureMode;
 use crate::domain::{Decision, FailureKind};
 use crate::store::bindings::BoundTask;
+use crate::store::captures::{self, NewCapture};
 use crate::store::decisions::RecordDecision;
 use crate::store::testing::TestDb;
+use crate::store::transcripts::PruneTranscript;
 use crate::store::{Change, Query};
 
 /// A database whose changes are sealed as the writer does it, and a connection that knows nothing of it.
@@ -160,6 +163,41 @@ fn what_agent_conveyor_does_to_a_row_of_ours_is_not_forged() {
          SELECT 'now', 'workerctl', task_id, 'acceptance_criterion_updated',
              json_object('criterion_id', id, 'status', status) FROM acceptance_criteria",
         "standing",
+    );
+}
+
+#[test]
+fn a_text_that_was_pruned_is_told_apart_from_one_that_was_altered() {
+    let mut desk = Desk::new();
+    for text in ["one", "two", "three"] {
+        let capture = NewCapture {
+            task: &desk.pair.task,
+            session: &desk.pair.worker,
+            pane_id: "%1",
+            command_id: None,
+            source: "test",
+            history_lines: 1,
+            mode: CaptureMode::Segment,
+            text,
+        };
+        captures::record(&desk.db.conn, &capture).unwrap();
+        desk.seal.append(&desk.db.conn).unwrap();
+    }
+    assert_eq!((desk.verdict().ok, desk.verdict().pruned), (true, 0));
+
+    desk.write(PruneTranscript { task: "t1".into(), keep_latest: 2, dry_run: false });
+    let verdict = desk.verdict();
+    assert_eq!((verdict.ok, verdict.pruned, &*verdict.outside), (true, 1, &[][..]));
+
+    desk.behind_the_back("UPDATE terminal_captures SET content = NULL WHERE id = 2");
+    let verdict = desk.verdict();
+    let [outside] = verdict.outside.as_slice() else { panic!("{verdict:?}") };
+    assert_eq!((verdict.ok, outside.facet.as_str(), &*outside.rows), (true, "text", &["2".to_owned()][..]));
+
+    desk.behind_the_back("UPDATE terminal_captures SET content = 'forged' WHERE id <> 2");
+    assert_eq!(
+        desk.findings(),
+        ["altered terminal_captures 1 content", "altered terminal_captures 3 content"]
     );
 }
 

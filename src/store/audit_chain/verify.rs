@@ -86,6 +86,9 @@ pub struct Verdict {
     pub finding_count: usize,
     /// What other programs wrote: no link speaks for it.
     pub outside: Vec<Outside>,
+    /// Captures of terminals whose texts were pruned; their hashes are there still.
+    #[serde(default)]
+    pub pruned: i64,
 }
 
 /// Verifies the whole record. The one query that reads everything there is.
@@ -120,6 +123,7 @@ impl Query for VerifyChain {
             findings: check.findings,
             finding_count: check.finding_count,
             outside: check.outside,
+            pruned: pruned(conn)?,
         })
     }
 }
@@ -293,6 +297,17 @@ impl Check<'_> {
         }
         Ok(())
     }
+}
+
+/// Texts that were there when their captures were written: a capture has one unless it never had any.
+fn pruned(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.query_row(
+        "SELECT COUNT(*) FROM terminal_captures t WHERE content IS NULL AND EXISTS (
+             SELECT 1 FROM audit_chain c WHERE c.table_name = 'terminal_captures'
+                 AND c.row_key = CAST(t.id AS TEXT) AND c.facet = 'text' AND c.action = 'update')",
+        [],
+        |row| row.get(0),
+    )
 }
 
 /// The SQL condition for a row `t` from before the chain began. agent-conveyor writes some instants

@@ -148,7 +148,7 @@ const COMMAND: Kind = Kind {
         ),
         (
             ObjectKind::Criterion,
-            "SELECT a.id FROM commands c JOIN acceptance_criteria a ON a.task_id = c.task_id
+            "SELECT a.id FROM commands c CROSS JOIN acceptance_criteria a ON a.task_id = c.task_id
              WHERE c.id = ?1 AND c.type = 'finish_task' AND a.status = 'satisfied' ORDER BY a.id LIMIT 50",
         ),
         (ObjectKind::Attempt, "SELECT id FROM command_attempts WHERE command_id = ?1 ORDER BY id LIMIT 50"),
