@@ -3,8 +3,9 @@
 //! The lock is the kernel's, so it is free the instant its holder dies, however it dies. The
 //! file's text says who the holder is.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -58,8 +59,11 @@ pub fn take(path: &Path, holder: &Holder) -> Result<Taken, Failure> {
     if let Some(directory) = path.parent() {
         private_dir(directory).map_err(failed)?;
     }
-    let mut file =
-        File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let mut file = options.open(path).map_err(failed)?;
+    // One that an earlier version made is narrowed.
+    file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
     match try_lock_patiently(&file) {
         Ok(()) => {
             file.set_len(0).and_then(|()| file.rewind()).map_err(failed)?;

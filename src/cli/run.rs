@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::output::{self, Output};
 use crate::actors::Caller;
+use crate::actors::gateway::private_dir;
 use crate::actors::lock::{self, Holder, Taken};
 use crate::actors::paths::Paths;
 use crate::actors::runtime::{Mode, Runtime};
@@ -290,7 +291,7 @@ fn log_to(directory: &Path, also_stderr: bool) -> Option<tracing_appender::non_b
 
     let filter = || EnvFilter::try_from_env("CONVEYOR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     // If this fails, the file cannot be made either, which is said below.
-    let _ = std::fs::create_dir_all(directory);
+    let _ = private_dir(directory);
     let file = tracing_appender::rolling::Builder::new()
         .rotation(tracing_appender::rolling::Rotation::DAILY)
         .filename_prefix("conveyor")

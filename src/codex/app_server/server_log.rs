@@ -2,9 +2,9 @@
 
 use crate::codex::blocking::off_thread;
 use std::{
-    fs::{self, File},
+    fs::{DirBuilder, File},
     io::{self, Read, Seek, SeekFrom},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -21,7 +21,7 @@ pub(super) struct LogMark {
 /// Opens the log for appending, making it and its directory if need be.
 pub(super) fn open_log(path: &Path) -> io::Result<(File, LogMark)> {
     if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     }
     let file = File::options().append(true).create(true).mode(0o600).open(path)?;
     let offset = file.metadata()?.len();

@@ -1,6 +1,7 @@
 //! One supervisor per state root, from its start to its end.
 
 use super::*;
+use std::os::unix::fs::PermissionsExt;
 
 #[test]
 fn of_many_started_at_once_one_supervises_and_the_others_say_which() {
@@ -22,6 +23,22 @@ fn of_many_started_at_once_one_supervises_and_the_others_say_which() {
     }
     wait_for("its socket", PATIENCE, || UnixStream::connect(socket(&world)).ok());
     assert_eq!(status(&world).unwrap()["pid"], running[0]);
+}
+
+#[test]
+fn what_it_leaves_is_for_its_owner_alone() {
+    let world = World::new();
+    let root = world.state_root();
+    let mode = |name: &str| fs::metadata(root.join(name)).unwrap().permissions().mode() & 0o777;
+    fs::create_dir(root.join("logs")).unwrap();
+    let supervisor = Supervisor::start(&world);
+    assert_eq!((mode("logs"), mode("run"), mode("workerctl.db")), (0o700, 0o700, 0o600));
+    let lock = conveyor::actors::paths::Paths::of(&root, None).lock();
+    assert_eq!(fs::metadata(&lock).unwrap().permissions().mode() & 0o777, 0o600);
+    fs::set_permissions(&lock, fs::Permissions::from_mode(0o644)).unwrap();
+    supervisor.stop();
+    Supervisor::start(&world).stop();
+    assert_eq!(fs::metadata(&lock).unwrap().permissions().mode() & 0o777, 0o600, "one of an earlier version");
 }
 
 #[test]
