@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// How a turn ended. That a turn ended does not mean that it succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -63,6 +64,14 @@ impl TurnKey {
         offset.map_or_else(|| Self::Id(text.to_owned()), Self::Offset)
     }
 
+    /// Whether the turn began before the thread did, so that it is another one's, whose history the
+    /// thread continues. Ids of today's Codex tell when they were made; of others nothing is known.
+    pub fn is_older_than(&self, thread_id: &str) -> bool {
+        let made = |id: &str| Some(Uuid::parse_str(id).ok()?.get_timestamp()?.to_unix());
+        let turn = self.id().and_then(made);
+        turn.zip(made(thread_id)).is_some_and(|(turn, thread)| turn < thread)
+    }
+
     /// Codex's own id, if the turn has one.
     pub fn id(&self) -> Option<&str> {
         match self {
@@ -84,6 +93,20 @@ impl fmt::Display for TurnKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_turn_that_a_thread_did_not_begin_is_known_by_its_age() {
+        let (early, late) = ("01890000-0000-7000-8000-000000000000", "01900000-0000-7000-8000-000000000000");
+        let check = |turn: &str, thread: &str, older: bool| {
+            assert_eq!(TurnKey::parse(turn).is_older_than(thread), older, "{turn} {thread}");
+        };
+        check(early, late, true);
+        check(late, early, false);
+        check(late, late, false);
+        check("7", late, false);
+        check(early, "thread", false);
+        check("offset:7", late, false);
+    }
 
     #[test]
     fn every_turn_key_reads_back() {

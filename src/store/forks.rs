@@ -83,4 +83,29 @@ mod tests {
         assert!(tell("stranger", TurnKey::Id("turn".into())));
         assert!(tell("parent", TurnKey::Offset(7)) && tell("child", TurnKey::Offset(7)), "places, not names");
     }
+
+    #[test]
+    fn a_turn_that_was_open_at_the_fork_ends_in_the_thread_it_began_in() {
+        let db = TestDb::new();
+        let session = db.session("w1", Role::Worker);
+        let [parent, turn, child, own] =
+            [1, 2, 3, 4].map(|n| format!("0190000{n}-0000-7000-8000-000000000000"));
+        record(&db.conn, &child, &parent).unwrap();
+        let tell = |thread_id: &str, turn: &str, outcome: TurnOutcome| {
+            let key = TurnKey::Id(turn.to_owned());
+            let fact = NewFact {
+                session_id: &session.id,
+                thread_id,
+                key: &key,
+                outcome,
+                event_id: None,
+                error: None,
+            };
+            turn_facts::record(&db.conn, &fact).unwrap()
+        };
+        assert!(!tell(&child, &turn, TurnOutcome::Failed), "copied, and never ended in the copy");
+        assert!(tell(&child, &own, TurnOutcome::Failed), "its own");
+        assert!(tell(&parent, &turn, TurnOutcome::Completed));
+        assert_eq!(db.texts("SELECT outcome FROM turn_facts ORDER BY id"), ["failed", "completed"]);
+    }
 }

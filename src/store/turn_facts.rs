@@ -30,11 +30,15 @@ pub struct NewFact<'a> {
 ///
 /// Where one thread is registered under two names, the fact belongs to the one that is a bound
 /// worker: read first under the other, it would be told to nobody. Likewise where a fork repeats the
-/// turns of the thread it came from.
+/// turns of the thread it came from. That a turn never ended there does not mean that it did not end
+/// where it began.
 ///
 /// # Errors
 /// Whatever SQLite answers.
 pub fn record(conn: &Connection, fact: &NewFact<'_>) -> Result<bool, StoreError> {
+    if fact.event_id.is_none() && fact.key.is_older_than(fact.thread_id) {
+        return Ok(false);
+    }
     let origin = forks::other_thread_with(conn, fact.thread_id, fact.key)?;
     let thread_id = origin.as_deref().unwrap_or(fact.thread_id);
     let inserted = conn
