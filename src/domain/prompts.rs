@@ -116,6 +116,8 @@ fn supervise(briefing: &ManagerBriefing<'_>, task: &str, worker: &str) -> String
          After each look, decide:\n\
          - The worker should go on, or do something else: {}\n\
          - A turn of it goes wrong: {}\n\
+         - Something must hold before it is done, so it is a criterion: {}\n\
+         - A criterion is seen to hold: {}\n\
          - The goal is met, and you have seen the proof: {}\n\
          - Otherwise leave it alone.\n\n\
          What the worker says about its own work is a claim, not proof. Should the task not be bound to you yet: {}",
@@ -124,9 +126,28 @@ fn supervise(briefing: &ManagerBriefing<'_>, task: &str, worker: &str) -> String
         call("cycle", &[("task", task)]),
         call("session-nudge", &[("name", worker), ("text", "what to do next")]),
         call("session-interrupt", &[("name", worker)]),
+        call("criteria", &criterion(task)),
+        call("criteria", &shown_to_hold(briefing.hands, task)),
         call("finish-task", &[("task", task), ("--reason", "what proves it")]),
         call("bind", &[("--task", task), ("--worker", worker), ("--manager", briefing.manager)]),
     )
+}
+
+/// A criterion of the manager's own.
+fn criterion(task: &str) -> [(&str, &str); 4] {
+    [("task", task), ("--add", TRUE), ("--criterion", "what must hold"), ("--source", "manager_inferred")]
+}
+
+/// Best by a command that is run and kept as evidence. No tool runs commands outside the sandbox.
+fn shown_to_hold<'a>(hands: Hands<'_>, task: &'a str) -> Vec<(&'a str, &'a str)> {
+    let first = [("task", task), ("--satisfy", "1")];
+    match hands {
+        Hands::Shell(_) => {
+            let run = [("--run", TRUE), ("--", TRUE), ("command", "make"), ("argument", "test")];
+            [&first[..], &run].concat()
+        }
+        Hands::Tools => [&first[..], &[("--proof", "what shows it")]].concat(),
+    }
 }
 
 fn ask_first(briefing: &ManagerBriefing<'_>) -> String {
