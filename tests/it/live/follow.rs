@@ -1,9 +1,11 @@
 //! A worker whose session moves on to other threads while nobody looks.
 
 use super::{StandIn, bind, session, texts};
+use crate::support::codex::rollouts;
 use crate::support::wait::{PATIENCE, poll};
 use crate::support::{Script, Terminal, World, wait_for};
 use conveyor::codex::discover::{session_of, system_processes};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Clears the session twice, with a turn in each thread, while no supervisor is alive.
@@ -19,12 +21,13 @@ fn check(flags: &str) {
     let terminal = Terminal::of(&world, "codex-w1");
     terminal.shows("Ask Codex");
     terminal.submit("in the first thread");
-    for prompt in ["in the second thread", "in the third thread"] {
+    have_ended(&world, 1);
+    for (ended, prompt) in [(2, "in the second thread"), (3, "in the third thread")] {
         terminal.shows("Ask Codex");
         clear(&world, &terminal);
         terminal.submit(prompt);
+        have_ended(&world, ended);
     }
-    terminal.shows("• ok");
     world.conveyor(&["run", "--detach"]).ok();
     let read = "SELECT DISTINCT f.thread_id FROM turn_facts f ORDER BY f.id";
     let threads = wait_for("three threads", PATIENCE, || {
@@ -35,6 +38,17 @@ fn check(flags: &str) {
     let told = "SELECT signal_type FROM routed_notifications";
     wait_for("the signals", PATIENCE, || (texts(&world, told) == ["worker_task_complete"; 3]).then_some(()));
     world.conveyor(&["run", "--stop"]).ok();
+}
+
+/// Waits until so many turns have completed, in whichever thread. The screen does not tell: a composer is
+/// there before its turn has ended, and `/clear` in a turn interrupts it.
+fn have_ended(world: &World, turns: usize) {
+    let completed = |rollout: &PathBuf| {
+        std::fs::read_to_string(rollout).unwrap_or_default().matches("\"task_complete\"").count()
+    };
+    wait_for("the end of the turn", PATIENCE, || {
+        (rollouts(&world.codex_home()).iter().map(completed).sum::<usize>() >= turns).then_some(())
+    });
 }
 
 /// Types `/clear`, and Enter until the session is in another thread: a starved Codex takes an early
