@@ -141,6 +141,27 @@ fn no_command_is_a_question_that_the_usage_answers() {
 }
 
 #[test]
+fn scripts_and_pages_are_texts_in_json() {
+    let world = World::new();
+    let check = |args: &[&str], field: &str| {
+        let text = world.conveyor(args).ok().stdout;
+        let json = world.conveyor(&[args, &["--json"]].concat()).ok().json();
+        assert_eq!(json[field].as_str().unwrap(), text.trim_end(), "{args:?}");
+    };
+    check(&["completions", "bash"], "script");
+    check(&["man"], "page");
+    check(&["man", "tasks"], "page");
+    let dir = world.root().join("man1");
+    let written = world.conveyor(&["man", "--dir", dir.to_str().unwrap(), "--json"]).ok().json();
+    assert_eq!(written["directory"], dir.to_str().unwrap());
+    let pages = written["pages"].as_array().unwrap();
+    assert_eq!(pages.len(), dir.read_dir().unwrap().count());
+    assert!(pages.contains(&json!("conveyor-tasks")), "{written}");
+    world.conveyor(&["man", "nothing", "--json"]).exits(1);
+    world.conveyor(&["completions", "nothing", "--json"]).exits(2);
+}
+
+#[test]
 fn the_doctors_say_what_is_missing() {
     let world = World::new();
     let machine = world.conveyor(&["doctor"]).exits(1).json();
