@@ -14,6 +14,7 @@ use crate::codex::alive::is_alive;
 use crate::codex::pane::{PaneClass, PaneSigns, classify};
 use crate::domain::Failure;
 use crate::domain::header::OriginHeader;
+use crate::domain::shell::quoted;
 use crate::domain::time::now_iso;
 use crate::domain::transport::TransportKind;
 use crate::fault::Point;
@@ -46,7 +47,10 @@ impl Hands {
         let session = &linked.session;
         let Some(tmux_session) = &session.tmux_session else {
             return Err(Failure::refused(format!("session {} has no tmux session", session.name)).hint(
-                format!("it is reached through its mailbox: `conveyor session-inbox {}`", session.name),
+                format!(
+                    "it is reached through its mailbox: `conveyor session-inbox {}`",
+                    quoted(&session.name)
+                ),
             ));
         };
         let target = Target::stored(tmux_session, session.tmux_pane_id.as_deref()).map_err(Failure::from)?;

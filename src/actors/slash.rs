@@ -11,6 +11,7 @@ use super::transport::{Sending, TmuxTransport};
 use crate::codex::alive::is_alive;
 use crate::codex::app_server::{AppServer, ThreadStatus};
 use crate::domain::Failure;
+use crate::domain::shell::quoted;
 use crate::domain::slash::SlashCommand;
 use crate::domain::time::now_iso;
 use crate::domain::transport::TransportKind;
@@ -89,14 +90,14 @@ fn not_sent(linked: &LinkedSession, command: SlashCommand, why: &str) -> Failure
 fn wait_hint(linked: &LinkedSession) -> String {
     format!(
         "wait until it has ended its turn: `conveyor wait --session {} --for turn-end`",
-        linked.session.name
+        quoted(&linked.session.name)
     )
 }
 
 fn may_have_been_sent(linked: &LinkedSession, command: SlashCommand, error: &str) -> Failure {
     let name = &linked.session.name;
     Failure::unknown(format!("session {name} may have been sent {command}: {error}"))
-        .hint(format!("look before repeating it: `conveyor tail {name}`"))
+        .hint(format!("look before repeating it: `conveyor tail {}`", quoted(name)))
 }
 
 /// What the contract reports of a completed push.

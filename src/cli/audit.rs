@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::show::Show;
 use crate::actors::Request;
 use crate::actors::calls::audit::{AuditArgs, AuditVerb, AuditVerifyArgs, MutationAuditArgs};
+use crate::domain::shell::quoted;
 use crate::store::audit_chain::{Finding, Outside, Trouble, Verdict};
 use crate::store::mutation_audit::{Mutation, MutationAudit};
 
@@ -31,7 +32,7 @@ impl Show for AuditArgs {
                 0,
                 format!(
                     "… older ones: conveyor audit {} --until {at}",
-                    self.task.as_deref().unwrap_or("TASK")
+                    self.task.as_deref().map_or_else(|| "TASK".to_owned(), quoted)
                 ),
             );
         }

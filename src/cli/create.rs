@@ -3,6 +3,7 @@
 use super::open::told_of;
 use super::show::Show;
 use crate::actors::calls::create::{CreateArgs, CreateReply, StartTestArgs};
+use crate::domain::shell::quoted;
 
 impl Show for CreateArgs {
     fn text(&self, reply: &CreateReply) -> Option<String> {
@@ -44,6 +45,6 @@ fn told(reply: &CreateReply, waited: bool) -> String {
     if let Some(attach) = &started.attach_command {
         lines.push(format!("\nAttach:\n  {attach}"));
     }
-    lines.push(format!("\nStop:\n  conveyor stop {name}"));
+    lines.push(format!("\nStop:\n  conveyor stop {}", quoted(name)));
     lines.join("\n")
 }

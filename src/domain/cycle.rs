@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::words::words;
+use crate::domain::shell::quoted;
 
 words! {
     /// A step of a cycle; each leaves a span.
@@ -86,6 +87,7 @@ impl Negotiation {
 }
 
 fn actions(task: &str) -> Vec<String> {
+    let task = quoted(task);
     vec![
         format!("ask the worker: `conveyor enqueue-nudge-worker {task} --message PROMPT`"),
         format!(

@@ -5,6 +5,7 @@ use super::command::QueuedCommand;
 use super::session_fact::SessionFactKind;
 use super::turn::TurnOutcome;
 use super::words::words;
+use crate::domain::shell::quoted;
 
 words! {
     /// What a pass of Dispatch can be limited to with `--type`.
@@ -55,7 +56,8 @@ pub fn turn_message(outcome: TurnOutcome, worker: &str, task: &str) -> String {
         TurnOutcome::Failed => "ended a turn with an error",
     };
     format!(
-        "Worker {worker} {what} on task {task}. Observe it with `conveyor cycle {task}` (or the conveyor tool `cycle`), then decide what it needs."
+        "Worker {worker} {what} on task {task}. Observe it with `conveyor cycle {}` (or the conveyor tool `cycle`), then decide what it needs.",
+        quoted(task)
     )
 }
 
@@ -63,10 +65,12 @@ pub fn turn_message(outcome: TurnOutcome, worker: &str, task: &str) -> String {
 pub fn session_message(kind: SessionFactKind, worker: &str, task: &str) -> String {
     match kind {
         SessionFactKind::Exited => format!(
-            "The process of worker {worker} on task {task} is gone: it does nothing more. Observe what it left with `conveyor cycle {task}` (or the conveyor tool `cycle`); it has to be started and registered again, or the task ended."
+            "The process of worker {worker} on task {task} is gone: it does nothing more. Observe what it left with `conveyor cycle {}` (or the conveyor tool `cycle`); it has to be started and registered again, or the task ended.",
+            quoted(task)
         ),
         SessionFactKind::Waiting => format!(
-            "Worker {worker} on task {task} waits for an approval or an answer, and does nothing until it gets one. See what it asks with `conveyor approvals --task {task}` (or the conveyor tool `approvals`)."
+            "Worker {worker} on task {task} waits for an approval or an answer, and does nothing until it gets one. See what it asks with `conveyor approvals --task {}` (or the conveyor tool `approvals`).",
+            quoted(task)
         ),
         SessionFactKind::TerminalExited => {
             format!("The terminal of worker {worker} on task {task} is gone; the session itself goes on.")

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::events::{self, Event};
 use super::sessions::{self, Session};
 use super::{Change, Query, StoreError, Topic, tasks, turn_facts};
+use crate::domain::shell::quoted;
 use crate::domain::{Failure, Role, ids::new_id, time::now_iso};
 
 /// A row of `bindings` that ties two registered sessions to a task.
@@ -106,7 +107,7 @@ pub fn bound_task(conn: &Connection, reference: &str) -> Result<BoundTask, Store
     let task = tasks::get(conn, reference)?;
     let Some(binding) = live_of_task(conn, &task.id)? else {
         return Err(Failure::refused(format!("task {} has no active binding", task.name))
-            .hint(format!("conveyor bind --task {} --worker WORKER --manager MANAGER", task.name))
+            .hint(format!("conveyor bind --task {} --worker WORKER --manager MANAGER", quoted(&task.name)))
             .into());
     };
     let worker = sessions::get(conn, &binding.worker_session_id)?;
@@ -174,7 +175,7 @@ pub fn bind(conn: &Connection, new: &Bind) -> Result<BoundTask, StoreError> {
         ))
         .hint(format!(
             "register another one as the manager: `conveyor register-manager --name {} …`",
-            manager.name
+            quoted(&manager.name)
         ))
         .into());
     }
@@ -234,7 +235,7 @@ fn bindable(conn: &Connection, reference: &str, role: Role) -> Result<Session, S
     }
     if !session.is_active() {
         return Err(Failure::refused(format!("session {} is gone", session.name))
-            .hint(format!("register it again: `conveyor register-{role} --name {}`", session.name))
+            .hint(format!("register it again: `conveyor register-{role} --name {}`", quoted(&session.name)))
             .into());
     }
     Ok(session)
@@ -250,7 +251,7 @@ fn refuse_bound(conn: &Connection, what: &str, name: &str, column: &str, id: &st
     let Some(task) = task else { return Ok(()) };
     let bound = if what == "task" { String::new() } else { format!(" to task {task}") };
     Err(Failure::refused(format!("{what} {name} is already bound{bound}"))
-        .hint(format!("conveyor unbind --task {task}"))
+        .hint(format!("conveyor unbind --task {}", quoted(&task)))
         .into())
 }
 
@@ -270,7 +271,7 @@ fn refuse_bound_thread(conn: &Connection, worker: &Session) -> Result<(), StoreE
         "worker {} is the same Codex session as {name}, which is bound to task {task}",
         worker.name
     ))
-    .hint(format!("conveyor unbind --task {task}"))
+    .hint(format!("conveyor unbind --task {}", quoted(&task)))
     .into())
 }
 

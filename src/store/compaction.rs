@@ -11,6 +11,7 @@ use super::events::{self, Event};
 use super::manager_permission::{self, ActionCheck};
 use super::tasks::Task;
 use super::{Change, StoreError, bindings};
+use crate::domain::shell::quoted;
 use crate::domain::slash::SlashCommand;
 use crate::domain::{Decision, Failure};
 
@@ -111,7 +112,7 @@ impl BeginCompaction {
                     "the worker of task {} was not asked for anything: the reason is empty",
                     task.name
                 ))
-                .hint(format!("say why: `conveyor compact-worker {} --reason WHY`", task.name))
+                .hint(format!("say why: `conveyor compact-worker {} --reason WHY`", quoted(&task.name)))
                 .into());
             }
             Cover::New { reason, cycle_id } => {
@@ -156,7 +157,8 @@ impl Compaction {
             let doubts: Vec<&str> =
                 self.manager_decision.warnings.iter().map(|doubt| doubt.as_str()).collect();
             return Some(refused(&format!("no decision covers it ({})", doubts.join(", "))).hint(format!(
-                "record one and name its id: `conveyor record-decision {task} nudge --reason WHY`, then --decision-id ID"
+                "record one and name its id: `conveyor record-decision {} nudge --reason WHY`, then --decision-id ID",
+                quoted(task)
             )));
         }
         let reasons = &self.permission_check.reasons;

@@ -8,6 +8,7 @@ use super::events::{self, Event};
 use super::page::{self, Newest, Page, Source};
 use super::telemetry::{self, Actor, Severity, Telemetry};
 use super::{Change, StoreError, row, tasks};
+use crate::domain::shell::quoted;
 use crate::domain::time::now_iso;
 use crate::domain::{Decision, Failure};
 
@@ -199,7 +200,7 @@ pub(super) fn refuse_foreign_cycle(
                 .into())
         }
         None => Err(Failure::not_found(format!("cycle {cycle_id} does not exist"))
-            .hint(format!("`conveyor cycle {}` makes one and prints its cycle_id", task.name))
+            .hint(format!("`conveyor cycle {}` makes one and prints its cycle_id", quoted(&task.name)))
             .into()),
     }
 }

@@ -7,6 +7,7 @@ use super::registration::{self, Register};
 use super::sessions::{self, LinkedSession};
 use super::tasks::{self, Task};
 use super::{Change, Query, StoreError, Topic, leftovers, manager_config};
+use crate::domain::shell::quoted;
 use crate::domain::transport::TransportKind;
 use crate::domain::{Failure, Role, ids::new_id};
 
@@ -36,7 +37,7 @@ pub(super) fn refuse_taken(conn: &Connection, name: &str, role: Role) -> Result<
     } else if known.is_active() {
         (
             "one of that name is registered".to_owned(),
-            format!("choose another, or `conveyor deregister {name}`"),
+            format!("choose another, or `conveyor deregister {}`", quoted(name)),
         )
     } else {
         return Ok(());

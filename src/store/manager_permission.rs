@@ -10,6 +10,7 @@ use super::telemetry::{self, Actor, Severity, Telemetry};
 use super::{Change, StoreError, handoffs, manager_config};
 use crate::domain::Failure;
 use crate::domain::permissions::{self, Denial, Permission, PermissionSet};
+use crate::domain::shell::quoted;
 
 /// The outcome of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,10 +32,10 @@ impl ActionCheck {
         let permission = permissions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" --permit ");
         let hint = |reason: &Denial| match reason {
             Denial::MissingWorkerHandoff => {
-                format!("say where the work stands: `conveyor handoff {task} --summary TEXT`")
+                format!("say where the work stands: `conveyor handoff {} --summary TEXT`", quoted(task))
             }
             Denial::MissingManagerConfig | Denial::PermissionNotEnabled => {
-                format!("grant it: `conveyor manager-config {task} --permit {permission}`")
+                format!("grant it: `conveyor manager-config {} --permit {permission}`", quoted(task))
             }
         };
         self.reasons.iter().map(hint).collect()

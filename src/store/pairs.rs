@@ -14,6 +14,7 @@ use super::tasks::{self, CreateTask, Task};
 use super::telemetry::{self, Actor, Severity, Telemetry};
 use super::{Change, Query, StoreError, Topic};
 use crate::domain::criteria::{CriterionSource, CriterionStatus};
+use crate::domain::shell::quoted;
 use crate::domain::{Failure, Role};
 
 /// A pair to be made.
@@ -125,7 +126,7 @@ fn look(conn: &Connection, pair: &NewPair) -> Result<Option<Task>, StoreError> {
         && bindings::live_of_task(conn, &task.id)?.is_some()
     {
         return Err(Failure::refused(format!("task {} is already bound", task.name))
-            .hint(format!("conveyor unbind --task {}", task.name))
+            .hint(format!("conveyor unbind --task {}", quoted(&task.name)))
             .into());
     }
     for (name, role) in [(&pair.worker, Role::Worker), (&pair.manager, Role::Manager)] {

@@ -9,6 +9,7 @@ use super::session_facts;
 use super::session_links::{self, Link};
 use super::sessions::{self, LinkedSession, Session};
 use super::{Change, StoreError, Topic, bindings, tasks};
+use crate::domain::shell::quoted;
 use crate::domain::{Failure, Recipe, Role, ids::new_id, time::now_iso};
 
 /// Registers a session, or the same name again after its session moved or came back.
@@ -237,7 +238,7 @@ fn refuse_bound(
         "session {} was not deregistered: it is bound to task {}",
         session.name, task.name
     ))
-    .hint(format!("conveyor unbind --task {}", task.name));
+    .hint(format!("conveyor unbind --task {}", quoted(&task.name)));
     let known = json!({
         "error": failure.message,
         "expected_failure": true,

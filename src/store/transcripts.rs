@@ -10,6 +10,7 @@ use super::page::{self, Newest, Page, Source};
 use super::sessions::Session;
 use super::tasks::{self, Task};
 use super::{Change, Query, StoreError, answer_size, bindings, row, sessions};
+use crate::domain::shell::quoted;
 use crate::domain::transcript::{CaptureMode, SegmentKind};
 use crate::domain::{Failure, Role, Sides};
 
@@ -175,7 +176,10 @@ impl Query for PairToCapture {
         let task = tasks::get(conn, &self.task)?;
         let Some(binding) = bindings::latest_of_task(conn, &task.id)? else {
             return Err(Failure::refused(format!("task {} was never bound to a pair", task.name))
-                .hint(format!("conveyor bind --task {} --worker WORKER --manager MANAGER", task.name))
+                .hint(format!(
+                    "conveyor bind --task {} --worker WORKER --manager MANAGER",
+                    quoted(&task.name)
+                ))
                 .into());
         };
         let session = |role: &Role| match role {

@@ -111,3 +111,29 @@ fn a_registration_elsewhere_reads_the_former_rollout_to_its_end() {
     let told: String = database.query_row("SELECT turn_key FROM turn_facts", [], |row| row.get(0)).unwrap();
     assert_eq!(told, turn);
 }
+
+#[test]
+fn a_name_of_several_words_is_one_word_of_a_suggested_command() {
+    let world = World::new();
+    world.conveyor(&["create-disposable-binding", "my task"]).ok();
+    world.conveyor(&["tasks", "--create", "other task", "--goal", "Ship it"]).ok();
+    let worker = &world.conveyor(&["sessions", "--state", "all", "--role", "worker"]).ok().json()[0];
+    let worker = worker["name"].as_str().unwrap().to_owned();
+    assert!(worker.contains(' '), "{worker}");
+    let check = |args: &[&str], expect: &str| {
+        let refused = world.conveyor(args);
+        assert!(refused.status != Some(0) && refused.stderr.contains(expect), "{}", refused.text());
+    };
+    check(&["cycle", "other task"], "conveyor bind --task 'other task' --worker");
+    check(&["deregister", &worker], "conveyor unbind --task 'my task'");
+    check(&["finish-task", "my task", "--strict-decisions"], "conveyor record-decision 'my task' stop");
+    check(&["finish-task", "my task", "--require-acks"], "conveyor worker-ack 'my task'");
+    check(&["finish-task", "my task", "--require-executed-evidence"], "conveyor criteria 'my task' --list");
+    check(&["session-nudge", &worker, " "], &format!("conveyor session-nudge '{worker}' TEXT"));
+    check(&["tasks", "--create", "a b"], "conveyor tasks --create 'a b' --goal");
+    let finished = world.conveyor(&["finish-task", "my task"]).ok();
+    assert_eq!(finished.status, Some(0));
+    check(&["finish-task", "my task"], "conveyor finish-task 'my task' --stop-worker");
+    let replay = world.conveyor(&["replay", "my task"]).ok().stdout;
+    assert!(replay.contains("conveyor mutation-audit 'my task' --json"), "{replay}");
+}

@@ -9,7 +9,7 @@ use super::Call;
 use crate::actors::hub::ask;
 use crate::actors::session::{Interrupt, Interrupted, Nudge};
 use crate::actors::{Caller, Hub};
-use crate::domain::name::shown;
+use crate::domain::shell::quoted;
 use crate::domain::time::now_iso;
 use crate::domain::{Failure, FailureKind};
 use crate::store::dispatch::{RecordInterrupt, RefuseNudge};
@@ -66,7 +66,7 @@ impl SessionNudgeArgs {
     async fn nudge(&self, hub: &Hub, caller: &Caller) -> Result<Value, NotNudged> {
         if self.text.trim().is_empty() {
             let failure = Failure::usage("there is nothing to send: the text is empty");
-            return Err(failure.hint(format!("conveyor session-nudge {} TEXT", shown(&self.name))).into());
+            return Err(failure.hint(format!("conveyor session-nudge {} TEXT", quoted(&self.name))).into());
         }
         let linked = active_session(hub, &self.name).await?;
         if self.dry_run {
@@ -86,7 +86,7 @@ impl SessionNudgeArgs {
                     self.name,
                     error.unwrap_or("no more is known")
                 ))
-                .hint(format!("look before repeating it: `conveyor tail {}`", self.name)),
+                .hint(format!("look before repeating it: `conveyor tail {}`", quoted(&self.name))),
             )),
             (_, error) => Err(NotNudged::Recorded(
                 Failure::new(
@@ -194,6 +194,9 @@ async fn active_session(hub: &Hub, name: &str) -> Result<LinkedSession, Failure>
     if linked.session.is_active() {
         return Ok(linked);
     }
-    Err(Failure::refused(format!("session {name} is gone"))
-        .hint(format!("register it again: `conveyor register-{} --name {name}`", linked.session.role)))
+    Err(Failure::refused(format!("session {name} is gone")).hint(format!(
+        "register it again: `conveyor register-{} --name {}`",
+        linked.session.role,
+        quoted(name)
+    )))
 }

@@ -10,6 +10,7 @@ use crate::actors::hub::ask;
 use crate::actors::session::Nudge;
 use crate::actors::slash::Slash;
 use crate::actors::{Caller, Hub};
+use crate::domain::shell::quoted;
 use crate::domain::slash::SlashCommand;
 use crate::domain::time::now_iso;
 use crate::domain::{Failure, FailureKind};
@@ -166,7 +167,7 @@ async fn tell(
     };
     let worker = &compaction.worker_session;
     Err(Failure::new(kind, format!("the message to {worker} was not seen to be sent: {error}"))
-        .hint(format!("look before repeating it: `conveyor deliveries --session {worker}`")))
+        .hint(format!("look before repeating it: `conveyor deliveries --session {}`", quoted(worker))))
 }
 
 fn tried_out(worker: &LinkedSession, compaction: &Compaction) -> Value {

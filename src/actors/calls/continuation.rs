@@ -10,6 +10,7 @@ use super::{Call, Place, values};
 use crate::actors::reviewer::{self, Reviewer};
 use crate::actors::{Caller, Hub};
 use crate::domain::continuation::{Reader, Review};
+use crate::domain::shell::quoted;
 use crate::domain::{Failure, Role, Seconds};
 use crate::store::continuations::{
     Continuation, ContinuationReview, GetReviewSubject, ListContinuations, ListedContinuation, RecordReview,
@@ -107,7 +108,8 @@ impl Call for ContinuationArgs {
             return Ok(ContinuationReply::Submitted(hub.store.write(submit).await?));
         }
         let review = Review::read(payload).map_err(|refusal| {
-            refusal.hint(format!("how to hand it in: `conveyor continuation {task} --review --help`"))
+            refusal
+                .hint(format!("how to hand it in: `conveyor continuation {} --review --help`", quoted(&task)))
         })?;
         let record = RecordReview { task, correlation_id, review };
         Ok(ContinuationReply::Reviewed(Box::new(hub.store.write(record).await?)))

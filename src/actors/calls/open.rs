@@ -12,6 +12,7 @@ use super::{Call, Place};
 use crate::actors::blocking::blocking;
 use crate::actors::window::{Shown, WindowOptions, show};
 use crate::actors::{Caller, Hub};
+use crate::domain::shell::quoted;
 use crate::domain::{Failure, Role};
 use crate::store::bindings::GetBoundTask;
 use crate::store::sessions::{GetLinkedSession, LinkedSession};
@@ -121,7 +122,7 @@ async fn open_session(
             "session {} has no terminal that could be shown",
             session.name
         ))
-        .hint(format!("see what it does: `conveyor tail {}`", session.name)));
+        .hint(format!("see what it does: `conveyor tail {}`", quoted(&session.name))));
     };
     let server = server_of(caller);
     let server = match link.and_then(|link| link.tmux_socket) {

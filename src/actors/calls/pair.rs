@@ -13,6 +13,7 @@ use crate::actors::launch::{CodexArgs, Launched, Manager, Worker};
 use crate::actors::{Caller, Hub};
 use crate::codex::policy::SandboxMode;
 use crate::domain::Failure;
+use crate::domain::shell::quoted;
 use crate::domain::supervision::{EpilogueStep, NudgeOnCompletion, SupervisionMode};
 use crate::store::manager_config::ConfigChange;
 use crate::store::pairs::{CompletePair, Ground, NewPair, PreparePair, TellPairFailed, TellSpawned, TryPair};
@@ -374,7 +375,7 @@ impl PairArgs {
         let worker = &self.worker_name;
         failure
             .hint(format!("worker {worker} runs and stays registered: go on with `conveyor start-manager`"))
-            .hint(format!("or end it: `conveyor stop {worker}`"))
+            .hint(format!("or end it: `conveyor stop {}`", quoted(worker)))
     }
 
     fn dispatch_command(&self, hub: &Hub) -> Option<Vec<String>> {

@@ -13,6 +13,7 @@ use crate::actors::ending::{End, can_end};
 use crate::actors::hub::ask;
 use crate::actors::legacy::{EventFile, Worker};
 use crate::actors::{Caller, Hub};
+use crate::domain::shell::quoted;
 use crate::domain::{Failure, Role};
 use crate::store::sessions::{GetLinkedSession, Session};
 use crate::store::stopping::{BeginStop, FinishStop};
@@ -57,7 +58,10 @@ impl Call for StopArgs {
                 "session {} was not stopped: it has no tmux session, and no app-server was started for it",
                 linked.session.name
             ))
-            .hint(format!("end it where it runs, then: `conveyor deregister {}`", linked.session.name)));
+            .hint(format!(
+                "end it where it runs, then: `conveyor deregister {}`",
+                quoted(&linked.session.name)
+            )));
         }
         let session_id = linked.session.id.clone();
         let message_bytes = self.message.as_ref().map(String::len);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Call;
 use crate::actors::{Caller, Hub};
 use crate::domain::Failure;
+use crate::domain::shell::quoted;
 use crate::store::tasks::{CreateTask, ListTasks, ListedTask};
 
 /// List the tasks, or create one
@@ -56,7 +57,7 @@ impl Call for TasksArgs {
         };
         let Some(goal) = self.goal else {
             return Err(Failure::usage(format!("task {name} was not created: it needs a goal"))
-                .hint(format!("conveyor tasks --create {name} --goal \"what it is for\"")));
+                .hint(format!("conveyor tasks --create {} --goal \"what it is for\"", quoted(&name))));
         };
         let task = hub.store.write(CreateTask { name, goal, summary: self.summary }).await?;
         Ok(TasksReply::Created(CreatedTask { created: true, id: task.id, name: task.name }))

@@ -10,6 +10,7 @@ use crate::actors::hub::ask;
 use crate::actors::session::Look;
 use crate::actors::{Caller, Hub};
 use crate::domain::redaction::redact;
+use crate::domain::shell::quoted;
 use crate::domain::transcript::CaptureMode;
 use crate::domain::{Failure, Sides};
 use crate::store::sessions::Session;
@@ -118,7 +119,7 @@ impl TranscriptCaptureArgs {
                 "the terminal of {} shows nothing that was not kept before",
                 session.name
             ))
-            .hint(format!("see what was kept: `conveyor transcript-show {}`", task.name)));
+            .hint(format!("see what was kept: `conveyor transcript-show {}`", quoted(&task.name))));
         }
         Ok(if self.include_content { capture.with_text(&text) } else { capture.entry })
     }

@@ -8,6 +8,7 @@ use crate::codex::rollout::{
     Batch, MetaError, OpenTurn, ParsedLine, ReadError, ReadLimits, RolloutLine, RolloutReader, SessionMeta,
     TurnChange, TurnError, TurnSignal, TurnTracker,
 };
+use crate::domain::shell::quoted;
 use crate::domain::{Failure, FailureKind, OriginHeader, TurnKey};
 use crate::store::codex_events::{Left, NewEvent};
 use crate::store::receipts::Arrival;
@@ -208,7 +209,7 @@ fn about(cursor: &Cursor, error: &dyn std::error::Error) -> Failure {
 }
 
 fn register(cursor: &Cursor) -> String {
-    format!("conveyor register-{} --name {}", cursor.session_role, cursor.session_name)
+    format!("conveyor register-{} --name {}", cursor.session_role, quoted(&cursor.session_name))
 }
 
 fn register_again(cursor: &Cursor) -> String {

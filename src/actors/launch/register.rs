@@ -9,6 +9,7 @@ use crate::actors::Hub;
 use crate::actors::blocking::blocking;
 use crate::codex::app_server::{AppServer, TurnStart};
 use crate::codex::discover::system_processes;
+use crate::domain::shell::quoted;
 use crate::domain::time::iso;
 use crate::domain::transport::TransportKind;
 use crate::domain::{Failure, Role};
@@ -121,7 +122,7 @@ impl Launched {
         let name = &self.linked.session.name;
         let problem = "runs and is registered, but its first prompt did not go out";
         Failure { message: format!("session {name} {problem}: {}", failure.message), ..failure }
-            .hint(format!("send it: `conveyor session-nudge {name} TEXT`"))
+            .hint(format!("send it: `conveyor session-nudge {} TEXT`", quoted(name)))
     }
 
     /// Ends the session's processes again. Its registration stays.

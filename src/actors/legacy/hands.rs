@@ -7,6 +7,7 @@ use crate::actors::window::attach_command;
 use crate::codex::discover::system_processes;
 use crate::codex::pane::{PaneClass, PaneSigns, classify};
 use crate::domain::Failure;
+use crate::domain::shell::quoted;
 use crate::tmux::{KeyName, PaneView, SessionName, Target, TmuxServer, is_shell};
 
 /// Codex takes a paste as one event; an Enter in the same instant would become a line break in it.
@@ -58,7 +59,7 @@ impl Worker {
             return Err(Failure::refused(format!("worker {} is idle, where C-c would end Codex", self.name))
                 .hint(format!(
                     "to end it: `conveyor stop {}`; to stop a running turn, leave out --key",
-                    self.name
+                    quoted(&self.name)
                 )));
         }
         if !dry_run {

@@ -14,6 +14,7 @@ use crate::actors::gateway::private_dir;
 use crate::actors::paths::Paths;
 use crate::domain::Failure;
 use crate::domain::legacy::WorkerStatus;
+use crate::domain::shell::quoted;
 use crate::domain::time::now_iso;
 use crate::store::worker_starts::WorkerIdentity;
 
@@ -67,7 +68,7 @@ impl Making {
                 "worker {name} exists: it is described in {}",
                 directory.display()
             ))
-            .hint(format!("see how it stands: `conveyor status {name}`"))
+            .hint(format!("see how it stands: `conveyor status {}`", quoted(name)))
             .hint("start it anew in its directory: add --reuse"));
         }
         let had_log = directory.join(EVENTS).exists();
@@ -173,7 +174,7 @@ fn lock(name: &str, directory: &Path) -> Result<File, Failure> {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => {
             Err(Failure::refused(format!("worker {name} is being started by another command"))
-                .hint(format!("see how far it is: `conveyor status {name}`")))
+                .hint(format!("see how far it is: `conveyor status {}`", quoted(name))))
         }
         Err(TryLockError::Error(error)) => Err(failed("lock", directory, &error)),
     }

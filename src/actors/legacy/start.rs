@@ -17,6 +17,7 @@ use crate::actors::{Caller, Hub};
 use crate::codex::pane::{Block, PaneClass, PaneSigns, classify};
 use crate::codex::policy::SandboxMode;
 use crate::domain::legacy::{WorkerState, WorkerStatus};
+use crate::domain::shell::quoted;
 use crate::domain::startup::Startup;
 use crate::domain::time::now_iso;
 use crate::domain::{Failure, Role, prompts};
@@ -153,7 +154,7 @@ async fn begin(
         is_taken?;
         Err(Failure::refused(format!("worker {name} was not started: tmux has a session {session} already"))
             .hint(format!("see whose it is: {}", attach_command(&server, &session)))
-            .hint(format!("if it is this worker's: `conveyor stop {name}`")))
+            .hint(format!("if it is this worker's: `conveyor stop {}`", quoted(&name))))
     })
     .await?
 }

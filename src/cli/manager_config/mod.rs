@@ -7,6 +7,7 @@ use std::io::IsTerminal;
 use super::show::Show;
 use crate::actors::calls::manager_config::{ManagerConfigArgs, ManagerPermissionArgs, PermissionReply};
 use crate::domain::Failure;
+use crate::domain::shell::quoted;
 
 impl Show for ManagerConfigArgs {
     fn take_input(&mut self) -> Result<(), Failure> {
@@ -17,7 +18,7 @@ impl Show for ManagerConfigArgs {
         if !(stdin.is_terminal() && stderr.is_terminal()) {
             return Err(Failure::usage("--interactive asks in a terminal, and this is none").hint(format!(
                 "get the questions with `conveyor manager-config {} --questions`",
-                self.task
+                quoted(&self.task)
             )));
         }
         interview::hold(self, &mut stdin.lock(), &mut stderr.lock()).map_err(|error| {

@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::actors::calls::replay::ReplayArgs;
+use crate::domain::shell::quoted;
 use crate::domain::time::parse_iso;
 use crate::domain::words_of_time::span;
 use crate::reports::replay::{Entry, Replay, Severity};
@@ -37,11 +38,11 @@ impl Teller {
             lines.push("Finished:".to_owned());
             lines.push(format!("- At: {}", finish.timestamp));
             lines.push(format!("- Record: {}", one_line(&finish.summary)));
-            lines.push(format!("- Audit: conveyor mutation-audit {} --json", task.name));
+            lines.push(format!("- Audit: conveyor mutation-audit {} --json", quoted(&task.name)));
             lines.push(String::new());
         }
         if let Some(until) = &replay.older_until {
-            lines.push(format!("… before that: conveyor replay {} --until {until}", args.task));
+            lines.push(format!("… before that: conveyor replay {} --until {until}", quoted(&args.task)));
         }
         lines
     }

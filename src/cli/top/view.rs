@@ -10,6 +10,7 @@ use super::rows::{self, HEAD};
 use super::screen::{Mode, Screen};
 use crate::domain::Role;
 use crate::domain::session_fact::SessionFactKind;
+use crate::domain::shell::quoted;
 
 /// A view at least this wide shows these columns, by their place in [`HEAD`]. Widest first.
 const COLUMNS: [(u16, &[usize]); 3] =
@@ -82,7 +83,7 @@ fn about_chosen(screen: &Screen) -> String {
     let conditions = conditions.map(|kind| format!(", {}", kind.as_str().replace('_', " ")));
     told.extend(conditions);
     if pair.unknown_deliveries > 0 {
-        told += &format!("; decide on its deliveries: `conveyor deliveries --task {}`", pair.task);
+        told += &format!("; decide on its deliveries: `conveyor deliveries --task {}`", quoted(&pair.task));
     }
     told
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::gates::{audit_acks, audit_criteria, audit_epilogue, has_adversarial_proof};
 use super::{AckAudit, CaptureOptions, Closing, CriteriaAudit, EpilogueAudit, Gates, Plan, Report, refusals};
+use crate::domain::shell::quoted;
 use crate::domain::{Decision, Failure};
 use crate::store::commands::{self, NewCommand, Outcome};
 use crate::store::decision_check::{self, DecisionCheck};
@@ -107,7 +108,7 @@ impl BeginClosing {
         }
         Err(Failure::refused(format!("task {} is {} already", task.name, task.state)).hint(format!(
             "to end its sessions: `conveyor finish-task {} --stop-worker --stop-manager`",
-            task.name
+            quoted(&task.name)
         )))
     }
 

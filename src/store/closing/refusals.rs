@@ -1,6 +1,7 @@
 //! What is said when a gate is closed: which one, at what, and the command that opens it.
 
 use super::{AckAudit, CriteriaAudit, EpilogueAudit};
+use crate::domain::shell::quoted;
 use crate::domain::{Failure, Role};
 use crate::store::decision_check::DecisionCheck;
 use crate::store::evidence::{ExecutedAudit, Unproven};
@@ -12,6 +13,7 @@ fn not_finished(task: &str, why: &str) -> Failure {
 pub(super) fn open_criteria(task: &str, audit: &CriteriaAudit) -> Failure {
     let ids: Vec<String> = audit.open_criteria.iter().map(|criterion| criterion.id.to_string()).collect();
     let refusal = not_finished(task, &format!("accepted criteria are not satisfied: {}", ids.join(", ")));
+    let task = quoted(task);
     let hint = |id: &String| {
         format!(
             "show that it holds, `conveyor criteria {task} --satisfy {id} --run -- COMMAND`, or leave it for later, \
@@ -24,6 +26,7 @@ pub(super) fn open_criteria(task: &str, audit: &CriteriaAudit) -> Failure {
 pub(super) fn missing_acks(task: &str, audit: &AckAudit) -> Failure {
     let missing: Vec<&str> = audit.missing.iter().map(|role| role.as_str()).collect();
     let refusal = not_finished(task, &format!("no acknowledgement from: {}", missing.join(", ")));
+    let task = quoted(task);
     let hint = |role: &Role| {
         format!(
             "the {role} gives its own: `conveyor {role}-ack {task} --payload-json '{{\"ready_to_start\": true}}'`"
@@ -35,6 +38,7 @@ pub(super) fn missing_acks(task: &str, audit: &AckAudit) -> Failure {
 pub(super) fn incomplete_epilogue(task: &str, audit: &EpilogueAudit) -> Failure {
     let steps = &audit.status.missing_or_incomplete;
     let refusal = not_finished(task, &format!("epilogue steps have not succeeded: {}", steps.join(", ")));
+    let task = quoted(task);
     let hint = |step: &String| match step.as_str() {
         "record-handoff" => format!(
             "say where the work stands, `conveyor handoff {task} --summary TEXT`, then carry the step out: \
@@ -48,8 +52,9 @@ pub(super) fn incomplete_epilogue(task: &str, audit: &EpilogueAudit) -> Failure 
 pub(super) fn unproven(task: &str, audit: &ExecutedAudit) -> Failure {
     if audit.unproven.is_empty() {
         return not_finished(task, "no criterion is carried by executed evidence").hint(format!(
-            "show that one holds: `conveyor criteria {task} --satisfy ID --run -- COMMAND`; \
-             their ids: `conveyor criteria {task} --list`"
+            "show that one holds: `conveyor criteria {0} --satisfy ID --run -- COMMAND`; \
+             their ids: `conveyor criteria {0} --list`",
+            quoted(task)
         ));
     }
     let says = |unproven: &Unproven| match (unproven.evidence_id, unproven.freshness) {
@@ -61,6 +66,7 @@ pub(super) fn unproven(task: &str, audit: &ExecutedAudit) -> Failure {
     let unproven: Vec<String> = audit.unproven.iter().map(says).collect();
     let refusal =
         not_finished(task, &format!("no executed evidence that still counts for {}", unproven.join(", ")));
+    let task = quoted(task);
     let hint = |unproven: &Unproven| {
         let id = unproven.criterion_id;
         format!("show that it holds now: `conveyor criteria {task} --satisfy {id} --run -- COMMAND`")
@@ -70,8 +76,9 @@ pub(super) fn unproven(task: &str, audit: &ExecutedAudit) -> Failure {
 
 pub(super) fn no_adversarial_proof(task: &str) -> Failure {
     not_finished(task, "nobody tried to disprove its work (adversarial_check)").hint(format!(
-        "record an attempt: `conveyor criteria {task} --add --criterion TEXT --source final_audit --status satisfied \
+        "record an attempt: `conveyor criteria {} --add --criterion TEXT --source final_audit --status satisfied \
          --evidence-json '{{\"evidence_type\":\"adversarial_check\",\"failure_mode\":\"…\",\"check\":\"…\",\"result\":\"…\"}}'`",
+        quoted(task)
     ))
 }
 
@@ -79,7 +86,8 @@ pub(super) fn no_decision(task: &str, check: &DecisionCheck) -> Failure {
     let doubts: Vec<&str> = check.warnings.iter().map(|doubt| doubt.as_str()).collect();
     Failure::refused(format!("task {task} was not closed: no decision covers it ({})", doubts.join(", "))).hint(
         format!(
-            "record one and name its id: `conveyor record-decision {task} stop --reason WHY`, then --decision-id ID"
+            "record one and name its id: `conveyor record-decision {} stop --reason WHY`, then --decision-id ID",
+            quoted(task)
         ),
     )
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{COLUMNS, Continuation, ContinuationReview, REVIEW_COLUMNS, latest};
 use crate::domain::continuation::Review;
 use crate::domain::ids::new_id;
+use crate::domain::shell::quoted;
 use crate::domain::supervision::NudgeOnCompletion;
 use crate::domain::time::now_iso;
 use crate::domain::{Failure, Role};
@@ -48,11 +49,11 @@ impl Change for SubmitContinuation {
                      the worker proposed before",
                     task.name
                 ))
-                .hint(format!("see which there are: `conveyor continuation {} --list`", task.name))
+                .hint(format!("see which there are: `conveyor continuation {} --list`", quoted(&task.name)))
                 .hint(format!(
                     "the worker hands in its own first: `conveyor continuation {} --submit worker --from-stdin \
                      --correlation-id ID`",
-                    task.name
+                    quoted(&task.name)
                 ))
                 .into());
             }
@@ -157,7 +158,7 @@ pub(super) fn both_proposals(
     ))
     .hint(format!(
         "hand it in: `conveyor continuation {} --submit {missing} --from-stdin --correlation-id {correlation_id}`",
-        task.name
+        quoted(&task.name)
     ))
     .into())
 }
@@ -174,7 +175,7 @@ pub(super) fn refuse_without_permission(conn: &Connection, task: &Task) -> Resul
         "the review was not recorded: {REVIEW_PERMISSION} is not granted for task {}",
         task.name
     ))
-    .hint(format!("grant it: `conveyor manager-config {} --permit {REVIEW_PERMISSION}`", task.name))
+    .hint(format!("grant it: `conveyor manager-config {} --permit {REVIEW_PERMISSION}`", quoted(&task.name)))
     .into())
 }
 

@@ -1,4 +1,5 @@
 //! Continuations: what the worker and the manager propose to do next, and what a reviewer thinks of it.
+use crate::domain::shell::quoted;
 
 mod change;
 mod subject;
@@ -196,7 +197,7 @@ impl Query for ListContinuations {
             ))
             .hint(format!(
                     "hand it in: `conveyor continuation {} --submit manager --from-stdin --correlation-id {asked}`",
-                    task.name
+                    quoted(&task.name)
                 ))
                 .into());
         }

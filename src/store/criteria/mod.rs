@@ -13,6 +13,7 @@ use super::{Query, StoreError, row};
 use crate::domain::Failure;
 use crate::domain::criteria::{CriteriaSummary, CriterionSource, CriterionStatus};
 use crate::domain::evidence::EvidenceKind;
+use crate::domain::shell::quoted;
 
 /// A row of `acceptance_criteria`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -100,7 +101,7 @@ pub fn get(conn: &Connection, task: &Task, id: i64) -> Result<Criterion, StoreEr
     let found = conn.prepare_cached(&sql)?.query_row((id, &task.id), Criterion::of).optional()?;
     found.ok_or_else(|| {
         Failure::not_found(format!("task {} has no criterion {id}", task.name))
-            .hint(format!("see them: `conveyor criteria {} --list`", task.name))
+            .hint(format!("see them: `conveyor criteria {} --list`", quoted(&task.name)))
             .into()
     })
 }

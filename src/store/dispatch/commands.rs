@@ -9,6 +9,7 @@ use super::{Claim, Entry, Push, Step, Subject, entry, loops, pushes_to};
 use crate::domain::Failure;
 use crate::domain::command::QueuedCommand;
 use crate::domain::role::Role;
+use crate::domain::shell::quoted;
 use crate::domain::transport::delivery_mode;
 use crate::store::bindings::{self, BoundTask};
 use crate::store::deliveries::{self, NewDelivery, Source};
@@ -306,7 +307,7 @@ fn check(conn: &Connection, command: &Claimed) -> Result<Checked, StoreError> {
     command.tell(conn, "dispatch_command_permission_checked", severity, permission)?;
     if !check.allowed {
         return Ok(Err(Failure::refused(format!("task {} does not permit {permission}", bound.task.name))
-            .hint(format!("conveyor manager-config {} --permit {permission}", bound.task.name))));
+            .hint(format!("conveyor manager-config {} --permit {permission}", quoted(&bound.task.name)))));
     }
     Ok(Ok((
         bound,

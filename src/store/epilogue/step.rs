@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{COLUMNS, EpilogueRun, configured_steps, draft};
 use crate::domain::Failure;
 use crate::domain::ids::new_id;
+use crate::domain::shell::quoted;
 use crate::domain::supervision::EpilogueStep;
 use crate::domain::time::now_iso;
 use crate::store::events::{self, Event};
@@ -70,7 +71,7 @@ fn refuse_unconfigured(conn: &Connection, task: &Task, step: EpilogueStep) -> Re
     Err(Failure::refused(format!("{step} is not a step of the epilogue of task {}", task.name))
         .hint(format!(
             "make it one: `conveyor manager-config {} --epilogue {step}`, with the others",
-            task.name
+            quoted(&task.name)
         ))
         .into())
 }

@@ -8,6 +8,7 @@ use crate::domain::criteria::{ADVERSARIAL_CHECK, CriterionSource, CriterionStatu
 use crate::domain::evidence::EvidenceState;
 use crate::domain::loop_evidence::Receipt;
 use crate::domain::shell;
+use crate::domain::shell::quoted;
 use crate::domain::time::now_iso;
 use crate::domain::{Failure, Seconds};
 use crate::store::criteria::{self, CriteriaState, CriterionMove};
@@ -140,7 +141,7 @@ impl Columns {
                     "run the check as evidence of the task, `conveyor evidence run {0} -- COMMAND`, and tell of it: \
                      `conveyor loop-evidence adversarial-check {0} --loop-run {run} --iteration {iteration} \
                      --failure-mode TEXT --check TEXT --result TEXT`",
-                    task.name
+                    quoted(&task.name)
                 ))
                 .into());
             }

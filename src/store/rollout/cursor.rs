@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::domain::shell::quoted;
 use crate::domain::{Failure, Role, TurnKey};
 use crate::store::{Query, StoreError, sessions};
 
@@ -37,7 +38,7 @@ impl Query for GetCursor {
     /// `NotFound` for an unknown session, `Refused` for one that is gone or has no rollout.
     fn run(self, conn: &Connection) -> Result<Cursor, StoreError> {
         let session = sessions::get(conn, &self.0)?;
-        let register = format!("conveyor register-{} --name {}", session.role, session.name);
+        let register = format!("conveyor register-{} --name {}", session.role, quoted(&session.name));
         if !session.is_active() {
             return Err(Failure::refused(format!("session {} is gone", session.name))
                 .hint(format!("register it again: `{register} …`"))

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Waiting, end, get};
 use crate::domain::redaction::redact_wait;
+use crate::domain::shell::quoted;
 use crate::domain::{Failure, Verdict};
 use crate::store::commands::{self, NewCommand, Outcome};
 use crate::store::events::{self, Event};
@@ -187,7 +188,7 @@ fn unbound(waiting: &Waiting) -> Failure {
 
 fn not_permitted(waiting: &Waiting, task: &str) -> Failure {
     Failure::refused(format!("task {task} does not permit answering session {}", waiting.session))
-        .hint(format!("to permit it: `conveyor manager-config {task} --permit {PERMISSION}`"))
+        .hint(format!("to permit it: `conveyor manager-config {} --permit {PERMISSION}`", quoted(task)))
         .hint("or answer it in its terminal")
 }
 
