@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::workers::{RecordScreen, insert_screen, insert_status};
 use super::{Change, Query, StoreError};
 use crate::domain::Failure;
-use crate::domain::ids::new_id;
+use crate::domain::ids::{new_id, new_token};
 use crate::domain::legacy::WorkerStatus;
 use crate::domain::time::now_iso;
 
@@ -149,7 +149,7 @@ fn upsert(tx: &Connection, name: &str, worker: &ImportedWorker) -> Result<(), St
         &worker.state,
         &worker.created_at,
         new_id("worker"),
-        new_id("workerctl"),
+        new_token("workerctl"),
         now_iso(),
     ))?;
     Ok(())

@@ -10,7 +10,11 @@ use super::session_links::{self, Link};
 use super::sessions::{self, LinkedSession, Session};
 use super::{Change, StoreError, Topic, bindings, tasks};
 use crate::domain::shell::quoted;
-use crate::domain::{Failure, Recipe, Role, ids::new_id, time::now_iso};
+use crate::domain::{
+    Failure, Recipe, Role,
+    ids::{new_id, new_token},
+    time::now_iso,
+};
 
 /// Registers a session, or the same name again after its session moved or came back.
 ///
@@ -108,7 +112,7 @@ fn insert(conn: &Connection, new: &Register) -> Result<Session, StoreError> {
         id: new_id("session"),
         name: new.name.clone(),
         role: new.role,
-        identity_token: new_id("session-token"),
+        identity_token: new_token("session-token"),
         tmux_session: new.tmux_session.clone(),
         tmux_pane_id: new.tmux_pane_id.clone(),
         codex_session_path: new.codex_session_path.clone(),

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::events::{self, Event};
 use super::{Change, Query, StoreError, row};
 use crate::domain::Failure;
-use crate::domain::ids::new_id;
+use crate::domain::ids::{new_id, new_token};
 use crate::domain::legacy::WorkerStatus;
 use crate::domain::time::now_iso;
 
@@ -45,7 +45,7 @@ pub(super) fn row_of(conn: &Connection, worker: &KnownWorker) -> Result<String, 
         &worker.name,
         &worker.tmux_session,
         &worker.identity_token,
-        new_id("workerctl"),
+        new_token("workerctl"),
         &worker.cwd,
         now_iso(),
     ))?;
