@@ -3,14 +3,16 @@
 mod counts;
 mod find;
 mod lines;
+mod text_index;
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Row, ToSql, params_from_iter};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use counts::{Counts, ReadCounts, Tally, counts, read as read_counts};
 pub use find::{Find, find, search};
 pub use lines::{LineKind, TelemetryLine, newest_lines};
+pub(super) use text_index::{index_after, newest};
 
 use super::scope::{ACTIVE, Filter, Scope};
 use super::{StoreError, row};
@@ -38,43 +40,91 @@ pub struct Telemetry<'a> {
     pub attributes: Value,
 }
 
-/// Writes one telemetry event; gives its id, `telemetry-<uuid>`.
+/// An event with its id and its time, not written yet.
+#[derive(Debug, Clone)]
+pub struct Event {
+    id: String,
+    run_id: Option<String>,
+    task_id: Option<String>,
+    timestamp: String,
+    actor: &'static str,
+    event_type: String,
+    severity: &'static str,
+    summary: String,
+    correlation: String,
+    attributes: String,
+}
+
+impl Telemetry<'_> {
+    /// The event as it happens now, to be written with others.
+    pub fn happens(&self) -> Event {
+        Event {
+            id: new_id("telemetry"),
+            run_id: self.run_id.map(str::to_owned),
+            task_id: self.task_id.map(str::to_owned),
+            timestamp: now_iso(),
+            actor: self.actor.as_str(),
+            event_type: self.event_type.to_owned(),
+            severity: self.severity.as_str(),
+            summary: self.summary.to_owned(),
+            correlation: self.correlation.to_string(),
+            attributes: self.attributes.to_string(),
+        }
+    }
+}
+
+impl Event {
+    fn columns(&self) -> [&dyn ToSql; 10] {
+        [
+            &self.id,
+            &self.run_id,
+            &self.task_id,
+            &self.timestamp,
+            &self.actor,
+            &self.event_type,
+            &self.severity,
+            &self.summary,
+            &self.correlation,
+            &self.attributes,
+        ]
+    }
+}
+
+/// Writes one telemetry event; gives its id, `telemetry-<uuid>`. Before the transaction is committed,
+/// [`index_after`] makes it searchable.
 ///
 /// # Errors
 /// Whatever SQLite answers.
 pub fn emit(conn: &Connection, event: &Telemetry<'_>) -> Result<String, StoreError> {
-    let id = new_id("telemetry");
-    let attributes = event.attributes.to_string();
-    conn.prepare_cached(
-        "INSERT INTO telemetry_events (id, run_id, task_id, timestamp, actor, event_type, severity, summary, correlation_json, attributes_json)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-    )?
-    .execute((
-        &id,
-        event.run_id,
-        event.task_id,
-        now_iso(),
-        event.actor.as_str(),
-        event.event_type,
-        event.severity.as_str(),
-        event.summary,
-        event.correlation.to_string(),
-        &attributes,
-    ))?;
-    conn.prepare_cached(
-        "INSERT INTO telemetry_events_fts (event_id, task_id, run_id, actor, event_type, summary, attributes)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?
-    .execute((
-        &id,
-        event.task_id,
-        event.run_id,
-        event.actor.as_str(),
-        event.event_type,
-        event.summary,
-        &attributes,
-    ))?;
-    Ok(id)
+    let event = event.happens();
+    insert(conn, std::slice::from_ref(&event))?;
+    Ok(event.id)
+}
+
+/// Events that one statement writes. A statement keeps what it would take to undo it, and with the
+/// triggers of the counts that costs as much as the event itself.
+const TOGETHER: usize = 16;
+
+/// Writes events in their order, as [`emit`] does.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn emit_all(conn: &Connection, events: &[Event]) -> Result<(), StoreError> {
+    let (many, few) = events.as_chunks::<TOGETHER>();
+    for events in many {
+        insert(conn, events)?;
+    }
+    for event in few {
+        insert(conn, std::slice::from_ref(event))?;
+    }
+    Ok(())
+}
+
+fn insert(conn: &Connection, events: &[Event]) -> Result<(), StoreError> {
+    let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; events.len()].join(", ");
+    let sql = format!("INSERT INTO telemetry_events ({COLUMNS}) VALUES {rows}");
+    conn.prepare_cached(&sql)?.execute(params_from_iter(events.iter().flat_map(Event::columns)))?;
+    Ok(())
 }
 
 /// A row of `telemetry_events`.

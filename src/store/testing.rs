@@ -14,8 +14,9 @@ use super::bindings::{self, BoundTask};
 use super::commands::{Command, Enqueue, QueueOptions};
 use super::sessions::{self, Session};
 use super::tasks::{CreateTask, Task};
+use super::telemetry::Telemetry;
 use super::turn_facts::{self, NewFact};
-use super::{Change, Query, StoreError, open};
+use super::{Change, Query, StoreError, open, telemetry};
 use crate::domain::command::QueuedCommand;
 use crate::domain::ids::new_id;
 use crate::domain::loop_templates::{LoopTemplate, Templates};
@@ -60,7 +61,9 @@ impl TestDb {
     /// Runs a change as the writer does: an error undoes all of it.
     pub(crate) fn write<C: Change>(&mut self, change: C) -> Result<C::Out, StoreError> {
         let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+        let told = telemetry::newest(&tx).unwrap();
         let out = change.run(&tx)?;
+        telemetry::index_after(&tx, told).unwrap();
         tx.commit().unwrap();
         Ok(out)
     }
@@ -71,6 +74,13 @@ impl TestDb {
             StoreError::Refused(failure) => failure,
             other => panic!("not a refusal: {other}"),
         }
+    }
+
+    /// Tells telemetry of one event.
+    pub(super) fn tell(&self, event: &Telemetry<'_>) {
+        let told = telemetry::newest(&self.conn).unwrap();
+        telemetry::emit(&self.conn, event).unwrap();
+        telemetry::index_after(&self.conn, told).unwrap();
     }
 
     pub(crate) fn read<Q: Query>(&self, query: Q) -> Q::Out {

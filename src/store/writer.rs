@@ -14,7 +14,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, ffi};
 use tokio::sync::oneshot;
 
 use super::audit_chain::Seal;
-use super::{Change, Query, Signals, StoreError, Topic, reader};
+use super::{Change, Query, Signals, StoreError, Topic, reader, telemetry};
 use crate::fault::{Point, Trouble};
 
 /// Changes that share one commit at most. Bounds how long the first of them waits.
@@ -235,6 +235,7 @@ impl WriterThread {
     fn run_in_one_transaction(&mut self, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
         suffer(Point::StoreBegin)?;
         let mut tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let told = telemetry::newest(&tx)?;
         match batch {
             // The transaction undoes what a savepoint would, and costs less: behind a savepoint each
             // statement takes time that grows with all that was changed before it.
@@ -247,6 +248,7 @@ impl WriterThread {
             several => run_each_behind_a_savepoint(&mut tx, several)?,
         }
         self.seal.append(&tx)?;
+        telemetry::index_after(&tx, told)?;
         suffer(Point::StoreCommit)?;
         tx.commit()?;
         Point::StoreCommitted.reach();

@@ -107,7 +107,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::store::telemetry::{Actor, Severity, Telemetry, emit};
+    use crate::store::telemetry::{Actor, Severity, Telemetry};
     use crate::store::testing::TestDb;
 
     fn database() -> TestDb {
@@ -125,7 +125,7 @@ mod tests {
                 correlation: json!({}),
                 attributes: json!({}),
             };
-            emit(&db.conn, &telemetry).unwrap();
+            db.tell(&telemetry);
         }
         db
     }

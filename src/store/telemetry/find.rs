@@ -169,7 +169,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::store::telemetry::{Telemetry, emit};
+    use crate::store::telemetry::Telemetry;
     use crate::store::testing::TestDb;
 
     fn tell(db: &TestDb, task_id: Option<&str>, event_type: &str, summary: &str, severity: Severity) {
@@ -183,7 +183,7 @@ mod tests {
             correlation: json!({}),
             attributes: json!({ "session": "w1" }),
         };
-        emit(&db.conn, &event).unwrap();
+        db.tell(&event);
     }
 
     fn summaries(found: &[TelemetryRow]) -> Vec<&str> {
