@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::hooks::Action;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, ToSql};
 
-use super::digest::{Link, RowDigest};
-use super::tables::{Covered, Facet, TABLES, WRITTEN};
+use super::digest::{Hash, Link, RowDigest};
+use super::tables::{Covered, TABLES, WRITTEN};
 use crate::domain::time::now_iso;
 
 /// Notes what a connection writes to covered tables, and seals it.
@@ -56,9 +56,9 @@ impl Seal {
         }
         let mut chain = Chain::open(conn)?;
         for note in touched {
-            chain.append_row(&note)?;
+            chain.add_row(&note)?;
         }
-        Ok(())
+        chain.write()
     }
 
     /// Forgets what was noted: the transaction came to nothing.
@@ -71,12 +71,25 @@ impl Seal {
     }
 }
 
-/// The end of the chain, where links are appended.
+/// The end of the chain, and the links that are to be appended.
 struct Chain<'a> {
     conn: &'a Connection,
     head: Vec<u8>,
     now: String,
+    links: Vec<NewLink>,
 }
+
+struct NewLink {
+    table: &'static str,
+    row_key: String,
+    facet: &'static str,
+    action: &'static str,
+    digest: Option<RowDigest>,
+    hash: Hash,
+}
+
+/// Links that one statement appends.
+const TOGETHER: usize = 16;
 
 impl<'a> Chain<'a> {
     fn open(conn: &'a Connection) -> rusqlite::Result<Self> {
@@ -84,79 +97,64 @@ impl<'a> Chain<'a> {
             .prepare_cached("SELECT hash FROM audit_chain ORDER BY id DESC LIMIT 1")?
             .query_row([], |row| row.get(0))
             .optional()?;
-        Ok(Self { conn, head: head.unwrap_or_default(), now: now_iso() })
+        Ok(Self { conn, head: head.unwrap_or_default(), now: now_iso(), links: Vec::new() })
     }
 
-    fn append_row(&mut self, note: &Touched) -> rusqlite::Result<()> {
+    fn add_row(&mut self, note: &Touched) -> rusqlite::Result<()> {
         let table = &TABLES[note.table];
-        for facet in table.facets {
-            match self.read(table, facet, note.row)? {
-                Some((key, digest)) => self.append_facet(note, &key, facet, &digest)?,
-                None if facet.name == WRITTEN => return self.append_removal(table, note.row),
-                None => {}
+        let Some((key, digests)) = self.read(table, note.row)? else {
+            return self.add_removal(table, note.row);
+        };
+        for (facet, digest) in table.facets.iter().zip(digests) {
+            if let Some(digest) = digest {
+                self.add_facet(note, &key, facet.name, digest)?;
             }
         }
         Ok(())
     }
 
-    /// The row's key and digest, once the facet's moment has come.
-    fn read(
-        &self,
-        table: &Covered,
-        facet: &Facet,
-        row: i64,
-    ) -> rusqlite::Result<Option<(String, RowDigest)>> {
-        let sql = format!(
-            "SELECT CAST(id AS TEXT), {} FROM {} WHERE rowid = ?1 AND {}",
-            facet.columns.join(", "),
-            table.name,
-            facet.when
-        );
+    /// The row's key, and the digest of each facet whose moment has come.
+    fn read(&self, table: &Covered, row: i64) -> rusqlite::Result<Option<(String, Vec<Option<RowDigest>>)>> {
         self.conn
-            .prepare_cached(&sql)?
-            .query_row([row], |row| Ok((row.get(0)?, RowDigest::of(row, 1, facet.columns.len())?)))
+            .prepare_cached(&select(table))?
+            .query_row([row], |row| {
+                let mut first = 1;
+                let mut digests = Vec::with_capacity(table.facets.len());
+                for facet in table.facets {
+                    let count = facet.columns.len();
+                    let is_due: bool = row.get(first)?;
+                    digests.push(is_due.then(|| RowDigest::of(row, first + 1, count)).transpose()?);
+                    first += 1 + count;
+                }
+                Ok((row.get(0)?, digests))
+            })
             .optional()
     }
 
-    fn append_facet(
+    fn add_facet(
         &mut self,
         note: &Touched,
         key: &str,
-        facet: &Facet,
-        digest: &RowDigest,
+        facet: &'static str,
+        digest: RowDigest,
     ) -> rusqlite::Result<()> {
         let table = TABLES[note.table].name;
-        let known = if note.is_insert { None } else { self.newest(table, key, facet.name)? };
+        let known = if note.is_insert { None } else { self.newest(table, key, facet)? };
         if known.is_some_and(|known| known == digest.whole) {
             return Ok(());
         }
         let action = if note.is_insert { "insert" } else { "update" };
-        self.append(&Link {
-            table,
-            row_key: key,
-            facet: facet.name,
-            action,
-            at: &self.now.clone(),
-            columns: &digest.columns,
-            digest: &digest.whole,
-        })
+        self.add(table, key.to_owned(), facet, action, Some(digest));
+        Ok(())
     }
 
     /// A row that is gone; a row that was never there has no link.
-    fn append_removal(&mut self, table: &Covered, row: i64) -> rusqlite::Result<()> {
+    fn add_removal(&mut self, table: &'static Covered, row: i64) -> rusqlite::Result<()> {
         let key = row.to_string();
-        if !table.has_number || self.newest(table.name, &key, WRITTEN)?.is_none() {
-            return Ok(());
+        if table.has_number && self.newest(table.name, &key, WRITTEN)?.is_some() {
+            self.add(table.name, key, WRITTEN, "delete", None);
         }
-        self.append(&Link {
-            table: table.name,
-            row_key: &key,
-            facet: WRITTEN,
-            action: "delete",
-            at: &self.now.clone(),
-            columns: &[],
-            digest: &[],
-        })
+        Ok(())
     }
 
     fn newest(&self, table: &str, key: &str, facet: &str) -> rusqlite::Result<Option<Vec<u8>>> {
@@ -169,24 +167,65 @@ impl<'a> Chain<'a> {
             .optional()
     }
 
-    fn append(&mut self, link: &Link<'_>) -> rusqlite::Result<()> {
-        let hash = link.hash(&self.head);
-        self.conn
-            .prepare_cached(
-                "INSERT INTO audit_chain (table_name, row_key, facet, action, at, column_digests, digest, hash)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            )?
-            .execute((
-                link.table,
-                link.row_key,
-                link.facet,
-                link.action,
-                link.at,
-                link.columns,
-                link.digest,
-                hash.as_slice(),
-            ))?;
-        self.head = hash.to_vec();
+    fn add(
+        &mut self,
+        table: &'static str,
+        row_key: String,
+        facet: &'static str,
+        action: &'static str,
+        digest: Option<RowDigest>,
+    ) {
+        let mut link = NewLink { table, row_key, facet, action, digest, hash: Hash::default() };
+        link.hash = link.contents(&self.now).hash(&self.head);
+        self.head = link.hash.to_vec();
+        self.links.push(link);
+    }
+
+    /// Appends the links.
+    fn write(&self) -> rusqlite::Result<()> {
+        let (many, few) = self.links.as_chunks::<TOGETHER>();
+        for links in many {
+            self.insert(links)?;
+        }
+        for link in few {
+            self.insert(std::slice::from_ref(link))?;
+        }
         Ok(())
     }
+
+    fn insert(&self, links: &[NewLink]) -> rusqlite::Result<()> {
+        let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?)"; links.len()].join(", ");
+        let sql = format!(
+            "INSERT INTO audit_chain (table_name, row_key, facet, action, at, column_digests, digest, hash)
+             VALUES {rows}"
+        );
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        for (row, link) in links.iter().enumerate() {
+            let Link { table, row_key, facet, action, at, columns, digest } = link.contents(&self.now);
+            let values: [&dyn ToSql; 8] =
+                [&table, &row_key, &facet, &action, &at, &columns, &digest, &link.hash.as_slice()];
+            for (column, value) in values.into_iter().enumerate() {
+                statement.raw_bind_parameter(row * values.len() + column + 1, value)?;
+            }
+        }
+        statement.raw_execute()?;
+        Ok(())
+    }
+}
+
+impl NewLink {
+    fn contents<'a>(&'a self, at: &'a str) -> Link<'a> {
+        let (columns, digest) =
+            self.digest.as_ref().map_or((&[][..], &[][..]), |digest| (&*digest.columns, &digest.whole[..]));
+        let Self { table, row_key, facet, action, .. } = self;
+        Link { table, row_key, facet, action, at, columns, digest }
+    }
+}
+
+/// The key of a row, and for each facet whether its moment has come and its columns.
+fn select(table: &Covered) -> String {
+    let facets =
+        table.facets.iter().map(|facet| format!("({}) IS TRUE, {}", facet.when, facet.columns.join(", ")));
+    let facets = facets.collect::<Vec<_>>().join(", ");
+    format!("SELECT CAST(id AS TEXT), {facets} FROM {} WHERE rowid = ?1", table.name)
 }
