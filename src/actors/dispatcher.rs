@@ -25,7 +25,7 @@ use looks::Looks;
 const SWEEP: Duration = Duration::from_secs(2);
 
 /// At most this many items are claimed in one pass of the supervisor; the next pass follows at once.
-const PASS_LIMIT: usize = 64;
+const PASS_LIMIT: usize = 256;
 
 /// How long the supervisor's claims outlive it.
 const LEASE_SECONDS: i64 = 60;

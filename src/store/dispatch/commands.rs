@@ -1,8 +1,12 @@
 //! Queued commands: claimed, checked, and delivered or handed out for a push.
 
-use rusqlite::{Connection, Row};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
+use super::attempts::{self, Finish, Told};
 use super::facts;
 use super::loops::NEEDS_A_LOOK;
 use super::{Claim, Entry, Push, Step, Subject, entry, loops, pushes_to};
@@ -14,7 +18,7 @@ use crate::domain::transport::delivery_mode;
 use crate::store::bindings::{self, BoundTask};
 use crate::store::deliveries::{self, NewDelivery, Source};
 use crate::store::sessions::Session;
-use crate::store::telemetry::{self, Actor, Severity, Telemetry};
+use crate::store::telemetry::{self, Event, Severity};
 use crate::store::{StoreError, manager_config};
 
 /// A claimed command and the attempt at it.
@@ -25,6 +29,8 @@ pub(super) struct Claimed {
     pub(super) correlation_id: String,
     pub(super) required_permission: Option<String>,
     pub(super) payload: Value,
+    /// It was attempted before.
+    pub(super) is_repeated: bool,
     pub(super) attempt_id: i64,
 }
 
@@ -92,7 +98,10 @@ pub(super) fn execute(
 ) -> Result<Vec<Step>, StoreError> {
     let from = format!("{OLDEST_FIRST} WHERE {DUE} AND NOT {NEEDS_A_LOOK}");
     let due = listed(conn, &from, kinds, &claim.now, limit)?;
-    due.into_iter().map(|(id, kind)| claim_and_execute(conn, claim, kind, &id)).collect()
+    let mut work = Work::new(conn, claim);
+    let steps = due.into_iter().map(|(id, kind)| work.execute(kind, id)).collect::<Result<_, _>>()?;
+    work.tell_all()?;
+    Ok(steps)
 }
 
 /// Carries out the request with this id, if it waits still.
@@ -101,98 +110,29 @@ pub(super) fn execute_seen(conn: &Connection, claim: &Claim, id: &str) -> Result
     let waits: bool = conn
         .prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM commands WHERE id = ?3 AND {DUE})"))?
         .query_row((json!([kind]).to_string(), &claim.now, id), |row| row.get(0))?;
-    waits.then(|| claim_and_execute(conn, claim, kind, id)).transpose()
-}
-
-fn claim_and_execute(
-    conn: &Connection,
-    claim: &Claim,
-    kind: QueuedCommand,
-    id: &str,
-) -> Result<Step, StoreError> {
-    let command = claim_one(conn, claim, kind, id)?;
-    execute_one(conn, claim, &command)
-}
-
-fn claim_one(conn: &Connection, claim: &Claim, kind: QueuedCommand, id: &str) -> Result<Claimed, StoreError> {
-    let mut statement = conn.prepare_cached(
-        "UPDATE commands SET state = 'attempted', attempts = attempts + 1, claimed_by = ?2, claimed_at = ?3, claim_expires_at = ?4, updated_at = ?3
-         WHERE id = ?1 RETURNING task_id, COALESCE(correlation_id, id), required_permission, payload_json",
-    )?;
-    let of = |row: &Row<'_>| {
-        Ok(Claimed {
-            id: id.to_owned(),
-            kind,
-            task_id: row.get(0)?,
-            correlation_id: row.get(1)?,
-            required_permission: row.get(2)?,
-            payload: serde_json::from_str(&row.get::<_, String>(3)?).unwrap_or_default(),
-            attempt_id: 0,
-        })
-    };
-    let mut command = statement.query_row((id, &claim.dispatcher_id, &claim.now, &claim.expires), of)?;
-    conn.prepare_cached("INSERT INTO command_attempts (command_id, correlation_id, dispatcher_id, started_at, state) VALUES (?1, ?2, ?3, ?4, 'running')")?
-        .execute((id, &command.correlation_id, &claim.dispatcher_id, &claim.now))?;
-    command.attempt_id = conn.last_insert_rowid();
-    command.tell(conn, "dispatch_command_claimed", Severity::Info, "claimed")?;
-    Ok(command)
-}
-
-fn execute_one(conn: &Connection, claim: &Claim, command: &Claimed) -> Result<Step, StoreError> {
-    let checked = check(conn, command)?;
-    let (bound, permission) = match checked {
-        Ok(checked) => checked,
-        Err(refusal) => return fail(conn, claim, command, &refusal),
-    };
-    let (source, target) = match command.kind.target() {
-        Role::Manager => (&bound.worker, &bound.manager),
-        Role::Worker => (&bound.manager, &bound.worker),
-    };
-    let mode = delivery_mode(!pushes_to(conn, target)?.is_empty());
-    let mut report = entry(json!({
-        "attempt_id": command.attempt_id,
-        "command_id": command.id,
-        "command_type": command.kind,
-        "correlation_id": command.correlation_id,
-        "delivery_mode": mode,
-        "dispatcher_id": claim.dispatcher_id,
-        "dry_run": false,
-        "side_effect_completed": false,
-        "side_effect_started": false,
-        "target_session": target.name,
-    }));
-    let mut payload = entry(json!({
-        "command_id": command.id,
-        "command_type": command.kind,
-        "delivery_mode": mode,
-        "dispatcher_id": claim.dispatcher_id,
-        "message": command.message(),
-        "permission_check": permission,
-        "source_session": source.name,
-        "target_session": target.name,
-        "task_id": bound.task.id,
-    }));
-    if command.kind == QueuedCommand::ContinueIteration {
-        let gate = match loops::gate(conn, &bound.task.id, &command.payload)? {
-            Ok(gate) => gate,
-            Err(refusal) => return fail(conn, claim, command, &refusal),
-        };
-        report.extend(gate.report());
-        if let Some(reason) = &gate.blocked {
-            return block(conn, command, report, reason);
-        }
-        payload.extend(gate.payload());
+    if !waits {
+        return Ok(None);
     }
-    report.insert("permission_check".into(), permission);
-    command.tell(conn, "dispatch_command_attempted", Severity::Info, "about to be delivered")?;
-    deliver(
-        conn,
-        claim,
-        command,
-        &Route { bound: &bound, source, target, mode },
-        Value::Object(payload),
-        report,
-    )
+    let mut work = Work::new(conn, claim);
+    let step = work.execute(kind, id.to_owned())?;
+    work.tell_all()?;
+    Ok(Some(step))
+}
+
+/// The commands of a pass: where they go, and what is told of them. A backlog goes to few tasks, so
+/// each is looked up once; and telemetry costs less written together.
+struct Work<'a> {
+    conn: &'a Connection,
+    claim: &'a Claim,
+    routes: HashMap<String, Rc<Routes>>,
+    told: Vec<Event>,
+}
+
+/// A task's sessions, and how each is reached.
+struct Routes {
+    bound: BoundTask,
+    to_worker: &'static str,
+    to_manager: &'static str,
 }
 
 /// The two ends of a command's way.
@@ -200,194 +140,301 @@ struct Route<'a> {
     bound: &'a BoundTask,
     source: &'a Session,
     target: &'a Session,
-    mode: &'a str,
+    mode: &'static str,
 }
 
-fn deliver(
-    conn: &Connection,
-    claim: &Claim,
-    command: &Claimed,
-    route: &Route<'_>,
-    payload: Value,
-    mut report: Entry,
-) -> Result<Step, StoreError> {
-    let signal = command.kind.as_str();
-    let pull = route.mode == delivery_mode(false);
-    conn.prepare_cached(
-        "INSERT INTO routed_notifications (task_id, binding_id, correlation_id, source_session_id, target_session_id, signal_type,
-             dedupe_key, command_id, created_at, delivered_at, delivery_mode, state, payload_json)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-    )?
-    .execute(rusqlite::params![
-        route.bound.task.id,
-        route.bound.binding.id,
-        command.correlation_id,
-        route.source.id,
-        route.target.id,
-        signal,
-        format!("{}:{signal}:{}", route.bound.binding.id, dedupe_suffix(conn, command)?),
-        command.id,
-        claim.now,
-        pull.then_some(&claim.now),
-        route.mode,
-        if pull { "delivered" } else { "pending" },
-        payload.to_string(),
-    ])?;
-    let notification_id = conn.last_insert_rowid();
-    report.insert("notification_id".into(), notification_id.into());
-    let text = command.message();
-    let delivery = NewDelivery {
-        source: Source::Command,
-        notification_id: Some(notification_id),
-        command_id: Some(&command.id),
-        attempt_id: Some(command.attempt_id),
-        target_session_id: &route.target.id,
-        correlation_id: &command.correlation_id,
-        body: &text,
-    };
-    if pull {
-        deliveries::put_in_mailbox(conn, &delivery)?;
-        let what = "the item waits in the mailbox";
-        facts::tell(conn, notification_id, "dispatch_signal_pull_required", Severity::Info, what)?;
-        report.insert("state".into(), "pull_required".into());
-        finish(
-            conn,
-            &command.id,
-            command.attempt_id,
-            &Finish { state: "succeeded", result: Some(&report), error: None, effect: (false, false) },
+impl Routes {
+    fn of(conn: &Connection, task_id: &str) -> Result<Self, StoreError> {
+        let bound = bindings::bound_task(conn, task_id)?;
+        let mode = |session| Ok::<_, StoreError>(delivery_mode(!pushes_to(conn, session)?.is_empty()));
+        let (to_worker, to_manager) = (mode(&bound.worker)?, mode(&bound.manager)?);
+        Ok(Self { bound, to_worker, to_manager })
+    }
+
+    fn to(&self, role: Role) -> Route<'_> {
+        let Self { bound, to_worker, to_manager } = self;
+        match role {
+            Role::Manager => Route { bound, source: &bound.worker, target: &bound.manager, mode: to_manager },
+            Role::Worker => Route { bound, source: &bound.manager, target: &bound.worker, mode: to_worker },
+        }
+    }
+}
+
+impl<'a> Work<'a> {
+    fn new(conn: &'a Connection, claim: &'a Claim) -> Self {
+        Self { conn, claim, routes: HashMap::new(), told: Vec::new() }
+    }
+
+    fn tell_all(&self) -> Result<(), StoreError> {
+        telemetry::emit_all(self.conn, &self.told)
+    }
+
+    fn execute(&mut self, kind: QueuedCommand, id: String) -> Result<Step, StoreError> {
+        let command = self.take_up(kind, id)?;
+        self.route(&command)
+    }
+
+    fn take_up(&mut self, kind: QueuedCommand, id: String) -> Result<Claimed, StoreError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT task_id, COALESCE(correlation_id, id), required_permission, payload_json, attempts FROM commands WHERE id = ?1",
         )?;
-        command.tell(conn, "dispatch_command_succeeded", Severity::Info, "delivered to the mailbox")?;
-        return Ok(Step::Done(report));
+        let mut command = statement.query_row([&id], |row| {
+            Ok(Claimed {
+                id: id.clone(),
+                kind,
+                task_id: row.get(0)?,
+                correlation_id: row.get(1)?,
+                required_permission: row.get(2)?,
+                payload: serde_json::from_str(&row.get::<_, String>(3)?).unwrap_or_default(),
+                is_repeated: row.get::<_, i64>(4)? > 0,
+                attempt_id: 0,
+            })
+        })?;
+        self.conn
+            .prepare_cached("INSERT INTO command_attempts (command_id, correlation_id, dispatcher_id, started_at, state) VALUES (?1, ?2, ?3, ?4, 'running')")?
+            .execute((&id, &command.correlation_id, &self.claim.dispatcher_id, &self.claim.now))?;
+        command.attempt_id = self.conn.last_insert_rowid();
+        self.tell(&command, "dispatch_command_claimed", Severity::Info, "claimed");
+        Ok(command)
     }
-    let delivery = deliveries::claim(conn, &delivery)?;
-    Ok(Step::Push(Box::new(Push {
-        delivery,
-        subject: Subject::Command {
-            notification_id,
-            command_id: command.id.clone(),
+
+    fn route(&mut self, command: &Claimed) -> Result<Step, StoreError> {
+        let (routes, permission) = match self.check(command)? {
+            Ok(checked) => checked,
+            Err(refusal) => return self.fail(command, &refusal),
+        };
+        let route = routes.to(command.kind.target());
+        let mut report = entry(json!({
+            "attempt_id": command.attempt_id,
+            "command_id": command.id,
+            "command_type": command.kind,
+            "correlation_id": command.correlation_id,
+            "delivery_mode": route.mode,
+            "dispatcher_id": self.claim.dispatcher_id,
+            "dry_run": false,
+            "side_effect_completed": false,
+            "side_effect_started": false,
+            "target_session": route.target.name,
+        }));
+        let mut payload = entry(json!({
+            "command_id": command.id,
+            "command_type": command.kind,
+            "delivery_mode": route.mode,
+            "dispatcher_id": self.claim.dispatcher_id,
+            "message": command.message(),
+            "permission_check": permission,
+            "source_session": route.source.name,
+            "target_session": route.target.name,
+            "task_id": route.bound.task.id,
+        }));
+        if command.kind == QueuedCommand::ContinueIteration {
+            let gate = match loops::gate(self.conn, &route.bound.task.id, &command.payload)? {
+                Ok(gate) => gate,
+                Err(refusal) => return self.fail(command, &refusal),
+            };
+            report.extend(gate.report());
+            if let Some(reason) = &gate.blocked {
+                return self.block(command, report, reason);
+            }
+            payload.extend(gate.payload());
+        }
+        report.insert("permission_check".into(), permission);
+        self.tell(command, "dispatch_command_attempted", Severity::Info, "about to be delivered");
+        self.deliver(command, &route, Value::Object(payload), report)
+    }
+
+    fn deliver(
+        &mut self,
+        command: &Claimed,
+        route: &Route<'_>,
+        payload: Value,
+        mut report: Entry,
+    ) -> Result<Step, StoreError> {
+        let notification_id = self.notify(command, route, &payload)?;
+        report.insert("notification_id".into(), notification_id.into());
+        let text = command.message();
+        let delivery = NewDelivery {
+            source: Source::Command,
+            notification_id: Some(notification_id),
+            command_id: Some(&command.id),
+            attempt_id: Some(command.attempt_id),
+            target_session_id: &route.target.id,
+            correlation_id: &command.correlation_id,
+            body: &text,
+        };
+        if route.mode == delivery_mode(false) {
+            deliveries::put_in_mailbox(self.conn, &delivery)?;
+            let what = "the item waits in the mailbox";
+            let event = "dispatch_signal_pull_required";
+            self.told.push(facts::event(self.conn, notification_id, event, Severity::Info, what)?);
+            report.insert("state".into(), "pull_required".into());
+            self.settle(command, "succeeded", &report, None)?;
+            let what = "delivered to the mailbox";
+            self.tell(command, "dispatch_command_succeeded", Severity::Info, what);
+            return Ok(Step::Done(report));
+        }
+        let delivery = deliveries::claim(self.conn, &delivery)?;
+        self.claim(command, "attempted", None, None)?;
+        Ok(Step::Push(Box::new(Push {
+            delivery,
+            subject: Subject::Command {
+                notification_id,
+                command_id: command.id.clone(),
+                attempt_id: command.attempt_id,
+            },
+            target_session_id: route.target.id.clone(),
+            signal: command.kind.as_str().to_owned(),
+            from: route.source.name.clone(),
+            correlation_id: command.correlation_id.clone(),
+            text,
+            entry: report,
+        })))
+    }
+
+    fn notify(&self, command: &Claimed, route: &Route<'_>, payload: &Value) -> Result<i64, StoreError> {
+        let signal = command.kind.as_str();
+        let pull = route.mode == delivery_mode(false);
+        self.conn
+            .prepare_cached(
+                "INSERT INTO routed_notifications (task_id, binding_id, correlation_id, source_session_id, target_session_id, signal_type,
+                     dedupe_key, command_id, created_at, delivered_at, delivery_mode, state, payload_json)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+            )?
+            .execute(rusqlite::params![
+                route.bound.task.id,
+                route.bound.binding.id,
+                command.correlation_id,
+                route.source.id,
+                route.target.id,
+                signal,
+                format!("{}:{signal}:{}", route.bound.binding.id, command.dedupe_suffix()),
+                command.id,
+                self.claim.now,
+                pull.then_some(&self.claim.now),
+                route.mode,
+                if pull { "delivered" } else { "pending" },
+                payload.to_string(),
+            ])?;
+        Ok(self.conn.last_insert_rowid())
+    }
+
+    /// What must hold before any effect: a binding, a message, the permission.
+    fn check(&mut self, command: &Claimed) -> Result<Checked, StoreError> {
+        let Some(task_id) = &command.task_id else {
+            return Ok(Err(Failure::refused(format!("command {} belongs to no task", command.id))));
+        };
+        let routes = match self.routes(task_id) {
+            Ok(routes) => routes,
+            Err(StoreError::Refused(refusal)) => return Ok(Err(refusal)),
+            Err(error) => return Err(error),
+        };
+        if command.message().is_empty() {
+            let failure = format!("command {} has no message in its payload", command.id);
+            return Ok(Err(Failure::refused(failure)));
+        }
+        let Some(permission) = &command.required_permission else {
+            return Ok(Ok((routes, Value::Null)));
+        };
+        let check = manager_config::permission_check(self.conn, task_id, permission)?;
+        let severity = if check.allowed { Severity::Info } else { Severity::Warning };
+        self.tell(command, "dispatch_command_permission_checked", severity, permission);
+        if !check.allowed {
+            let task = &routes.bound.task.name;
+            return Ok(Err(Failure::refused(format!("task {task} does not permit {permission}"))
+                .hint(format!("conveyor manager-config {} --permit {permission}", quoted(task)))));
+        }
+        let checked =
+            json!({"allowed": true, "configured": check.configured, "required_permission": permission});
+        Ok(Ok((routes, checked)))
+    }
+
+    fn routes(&mut self, task_id: &str) -> Result<Rc<Routes>, StoreError> {
+        if let Some(known) = self.routes.get(task_id) {
+            return Ok(known.clone());
+        }
+        let routes = Rc::new(Routes::of(self.conn, task_id)?);
+        self.routes.insert(task_id.to_owned(), routes.clone());
+        Ok(routes)
+    }
+
+    fn fail(&mut self, command: &Claimed, refusal: &Failure) -> Result<Step, StoreError> {
+        let report = entry(json!({
+            "attempt_id": command.attempt_id,
+            "command_id": command.id,
+            "command_type": command.kind,
+            "correlation_id": command.correlation_id,
+            "dispatcher_id": self.claim.dispatcher_id,
+            "error": refusal.message,
+            "error_type": refusal.kind,
+            "hints": refusal.hints,
+            "notification_id": null,
+            "required_permission": command.required_permission,
+            "side_effect_completed": false,
+            "side_effect_started": false,
+            "state": "failed",
+        }));
+        self.settle(command, "failed", &report, Some(&refusal.message))?;
+        self.tell(command, "dispatch_command_failed", Severity::Error, &refusal.message);
+        Ok(Step::Done(report))
+    }
+
+    fn block(&mut self, command: &Claimed, mut report: Entry, reason: &str) -> Result<Step, StoreError> {
+        report.extend(entry(json!({
+            "delivered": false,
+            "manager_decision_id": command.payload["manager_decision_id"],
+            "notification_id": null,
+            "state": "blocked",
+            "target_worker_notified": false,
+        })));
+        self.settle(command, "blocked", &report, Some(reason))?;
+        self.tell(command, "dispatch_command_blocked", Severity::Warning, reason);
+        Ok(Step::Done(report))
+    }
+
+    /// Claims a command and ends it at once: nothing is left to be done.
+    fn settle(
+        &self,
+        command: &Claimed,
+        state: &str,
+        report: &Entry,
+        error: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let how = Finish { state, result: Some(report), error, effect: (false, false) };
+        let result = how.result_json();
+        attempts::end(self.conn, command.attempt_id, &how, result.as_deref(), &self.claim.now)?;
+        self.claim(command, state, result.as_deref(), error)
+    }
+
+    fn claim(
+        &self,
+        command: &Claimed,
+        state: &str,
+        result: Option<&str>,
+        error: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let Claim { dispatcher_id, now, expires } = self.claim;
+        self.conn
+            .prepare_cached(
+                "UPDATE commands SET state = ?2, attempts = attempts + 1, claimed_by = ?3, claimed_at = ?4, claim_expires_at = ?5,
+                     updated_at = ?4, result_json = ?6, error = ?7 WHERE id = ?1",
+            )?
+            .execute((&command.id, state, dispatcher_id, now, expires, result, error))?;
+        Ok(())
+    }
+
+    fn tell(&mut self, command: &Claimed, event_type: &str, severity: Severity, what: &str) {
+        let told = Told {
+            id: &command.id,
+            kind: command.kind.as_str(),
+            task_id: command.task_id.as_deref(),
+            correlation_id: &command.correlation_id,
             attempt_id: command.attempt_id,
-        },
-        target_session_id: route.target.id.clone(),
-        signal: signal.to_owned(),
-        from: route.source.name.clone(),
-        correlation_id: command.correlation_id.clone(),
-        text,
-        entry: report,
-    })))
-}
-
-/// The command's id; with the attempt's when an earlier attempt already left a notification.
-fn dedupe_suffix(conn: &Connection, command: &Claimed) -> Result<String, StoreError> {
-    let again: bool = conn
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM command_attempts WHERE command_id = ?1 AND id < ?2)")?
-        .query_row((&command.id, command.attempt_id), |row| row.get(0))?;
-    Ok(if again { format!("{}:{}", command.id, command.attempt_id) } else { command.id.clone() })
-}
-
-type Checked = Result<(BoundTask, Value), Failure>;
-
-/// What must hold before any effect: a binding, a message, the permission.
-fn check(conn: &Connection, command: &Claimed) -> Result<Checked, StoreError> {
-    let Some(task_id) = &command.task_id else {
-        return Ok(Err(Failure::refused(format!("command {} belongs to no task", command.id))));
-    };
-    let bound = match bindings::bound_task(conn, task_id) {
-        Ok(bound) => bound,
-        Err(StoreError::Refused(refusal)) => return Ok(Err(refusal)),
-        Err(error) => return Err(error),
-    };
-    if command.message().is_empty() {
-        return Ok(Err(Failure::refused(format!("command {} has no message in its payload", command.id))));
+        };
+        self.told.push(told.event(event_type, severity, what));
     }
-    let Some(permission) = &command.required_permission else {
-        return Ok(Ok((bound, Value::Null)));
-    };
-    let check = manager_config::permission_check(conn, task_id, permission)?;
-    let severity = if check.allowed { Severity::Info } else { Severity::Warning };
-    command.tell(conn, "dispatch_command_permission_checked", severity, permission)?;
-    if !check.allowed {
-        return Ok(Err(Failure::refused(format!("task {} does not permit {permission}", bound.task.name))
-            .hint(format!("conveyor manager-config {} --permit {permission}", quoted(&bound.task.name)))));
-    }
-    Ok(Ok((
-        bound,
-        json!({"allowed": true, "configured": check.configured, "required_permission": permission}),
-    )))
 }
 
-fn fail(conn: &Connection, claim: &Claim, command: &Claimed, refusal: &Failure) -> Result<Step, StoreError> {
-    let report = entry(json!({
-        "attempt_id": command.attempt_id,
-        "command_id": command.id,
-        "command_type": command.kind,
-        "correlation_id": command.correlation_id,
-        "dispatcher_id": claim.dispatcher_id,
-        "error": refusal.message,
-        "error_type": refusal.kind,
-        "hints": refusal.hints,
-        "notification_id": null,
-        "required_permission": command.required_permission,
-        "side_effect_completed": false,
-        "side_effect_started": false,
-        "state": "failed",
-    }));
-    let finish_as = Finish {
-        state: "failed",
-        result: Some(&report),
-        error: Some(&refusal.message),
-        effect: (false, false),
-    };
-    finish(conn, &command.id, command.attempt_id, &finish_as)?;
-    command.tell(conn, "dispatch_command_failed", Severity::Error, &refusal.message)?;
-    Ok(Step::Done(report))
-}
-
-fn block(conn: &Connection, command: &Claimed, mut report: Entry, reason: &str) -> Result<Step, StoreError> {
-    report.extend(entry(json!({
-        "delivered": false,
-        "manager_decision_id": command.payload["manager_decision_id"],
-        "notification_id": null,
-        "state": "blocked",
-        "target_worker_notified": false,
-    })));
-    let finish_as =
-        Finish { state: "blocked", result: Some(&report), error: Some(reason), effect: (false, false) };
-    finish(conn, &command.id, command.attempt_id, &finish_as)?;
-    command.tell(conn, "dispatch_command_blocked", Severity::Warning, reason)?;
-    Ok(Step::Done(report))
-}
-
-/// How an attempt ended.
-pub(super) struct Finish<'a> {
-    pub(super) state: &'a str,
-    pub(super) result: Option<&'a Entry>,
-    pub(super) error: Option<&'a str>,
-    /// Whether the effect was started and completed.
-    pub(super) effect: (bool, bool),
-}
-
-/// Ends a running attempt and its command; `false` when the attempt was ended already.
-pub(super) fn finish(
-    conn: &Connection,
-    command_id: &str,
-    attempt_id: i64,
-    how: &Finish<'_>,
-) -> Result<bool, StoreError> {
-    let now = crate::domain::time::now_iso();
-    let result = how.result.map(|result| Value::Object(result.clone()).to_string());
-    let ended = conn
-        .prepare_cached(
-            "UPDATE command_attempts SET state = ?2, finished_at = ?3, result_json = ?4, error = ?5, side_effect_started = ?6, side_effect_completed = ?7
-             WHERE id = ?1 AND state = 'running'",
-        )?
-        .execute((attempt_id, how.state, &now, &result, how.error, how.effect.0, how.effect.1))?;
-    if ended == 0 {
-        return Ok(false);
-    }
-    conn.prepare_cached("UPDATE commands SET state = ?2, updated_at = ?3, result_json = ?4, error = ?5 WHERE id = ?1 AND state = 'attempted'")?
-        .execute((command_id, how.state, &now, &result, how.error))?;
-    Ok(true)
-}
+type Checked = Result<(Rc<Routes>, Value), Failure>;
 
 impl Claimed {
     /// `payload.message`, or the older `payload.text`.
@@ -396,57 +443,8 @@ impl Claimed {
         text("message").or_else(|| text("text")).unwrap_or_default().to_owned()
     }
 
-    fn tell(
-        &self,
-        conn: &Connection,
-        event_type: &str,
-        severity: Severity,
-        what: &str,
-    ) -> Result<(), StoreError> {
-        tell(
-            conn,
-            &Told {
-                id: &self.id,
-                kind: self.kind.as_str(),
-                task_id: self.task_id.as_deref(),
-                correlation_id: &self.correlation_id,
-                attempt_id: self.attempt_id,
-            },
-            event_type,
-            severity,
-            what,
-        )
+    /// The command's id; with the attempt's when an earlier attempt may have left a notification.
+    fn dedupe_suffix(&self) -> String {
+        if self.is_repeated { format!("{}:{}", self.id, self.attempt_id) } else { self.id.clone() }
     }
-}
-
-/// The command that telemetry is about.
-pub(super) struct Told<'a> {
-    pub(super) id: &'a str,
-    pub(super) kind: &'a str,
-    pub(super) task_id: Option<&'a str>,
-    pub(super) correlation_id: &'a str,
-    pub(super) attempt_id: i64,
-}
-
-pub(super) fn tell(
-    conn: &Connection,
-    command: &Told<'_>,
-    event_type: &str,
-    severity: Severity,
-    what: &str,
-) -> Result<(), StoreError> {
-    telemetry::emit(
-        conn,
-        &Telemetry {
-            actor: Actor::Dispatch,
-            event_type,
-            severity,
-            summary: &format!("{} command: {what}", command.kind),
-            task_id: command.task_id,
-            run_id: None,
-            correlation: json!({"command_id": command.id, "correlation_id": command.correlation_id, "attempt_id": command.attempt_id}),
-            attributes: json!({"command_type": command.kind}),
-        },
-    )?;
-    Ok(())
 }

@@ -9,7 +9,7 @@ use crate::domain::ids::new_id;
 use crate::domain::transport::delivery_mode;
 use crate::store::deliveries::{self, NewDelivery, Source};
 use crate::store::sessions::{self, Session};
-use crate::store::telemetry::{self, Actor, Severity, Telemetry};
+use crate::store::telemetry::{self, Actor, Event, Severity, Telemetry};
 use crate::store::{StoreError, tasks};
 
 /// Pending and free to claim: never claimed, or its claimant is gone and had not begun.
@@ -200,7 +200,7 @@ fn with_state(mut report: Entry, state: &str) -> Entry {
     report
 }
 
-/// Telemetry about a notification.
+/// Tells telemetry about a notification.
 pub(super) fn tell(
     conn: &Connection,
     notification_id: i64,
@@ -208,6 +208,17 @@ pub(super) fn tell(
     severity: Severity,
     what: &str,
 ) -> Result<(), StoreError> {
+    telemetry::emit_all(conn, &[event(conn, notification_id, event_type, severity, what)?])
+}
+
+/// What telemetry is told about a notification.
+pub(super) fn event(
+    conn: &Connection,
+    notification_id: i64,
+    event_type: &str,
+    severity: Severity,
+    what: &str,
+) -> Result<Event, StoreError> {
     let mut statement = conn.prepare_cached(
         "SELECT n.task_id, n.binding_id, n.correlation_id, n.signal_type, n.source_event_id, n.delivery_mode,
                 COALESCE(n.claimed_by, json_extract(n.payload_json, '$.dispatcher_id')),
@@ -218,31 +229,28 @@ pub(super) fn tell(
     type Told = (String, String, String, String, Option<i64>, String, Option<String>, String, String, String);
     let (task_id, binding_id, correlation_id, signal, event_id, mode, dispatcher_id, target_id, target, from): Told =
         statement.query_row([notification_id], |row| row.try_into())?;
-    telemetry::emit(
-        conn,
-        &Telemetry {
-            actor: Actor::Dispatch,
-            event_type,
-            severity,
-            summary: &format!("{signal} for {target}: {what}"),
-            task_id: Some(&task_id),
-            run_id: None,
-            correlation: json!({
-                "binding_id": binding_id,
-                "correlation_id": correlation_id,
-                "dispatcher_id": dispatcher_id,
-                "routed_notification_id": notification_id,
-                "signal_type": signal,
-                "source_event_id": event_id,
-                "target_session_id": target_id,
-            }),
-            attributes: json!({
-                "delivery_mode": mode,
-                "signal_type": signal,
-                "source_session": from,
-                "target_session": target,
-            }),
-        },
-    )?;
-    Ok(())
+    let event = Telemetry {
+        actor: Actor::Dispatch,
+        event_type,
+        severity,
+        summary: &format!("{signal} for {target}: {what}"),
+        task_id: Some(&task_id),
+        run_id: None,
+        correlation: json!({
+            "binding_id": binding_id,
+            "correlation_id": correlation_id,
+            "dispatcher_id": dispatcher_id,
+            "routed_notification_id": notification_id,
+            "signal_type": signal,
+            "source_event_id": event_id,
+            "target_session_id": target_id,
+        }),
+        attributes: json!({
+            "delivery_mode": mode,
+            "signal_type": signal,
+            "source_session": from,
+            "target_session": target,
+        }),
+    };
+    Ok(event.happens())
 }

@@ -3,6 +3,7 @@
 //!
 //! Everything that needs no push is finished inside the pass: a mailbox delivery is one row.
 
+mod attempts;
 mod commands;
 mod facts;
 mod loops;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::commands::{self, Finish, Told};
+use super::attempts::{self, Finish, Told};
 use super::facts;
 use super::{Entry, Push, Subject, nudges};
 use crate::domain::time::now_iso;
@@ -224,15 +224,15 @@ fn finish_command(
             ));
             let finish =
                 Finish { state: "succeeded", result: Some(&report), error: None, effect: (true, true) };
-            if commands::finish(conn, command_id, attempt_id, &finish)? {
-                commands::tell(
+            if attempts::finish(conn, command_id, attempt_id, &finish)? {
+                attempts::tell(
                     conn,
                     &told,
                     "dispatch_signal_routed",
                     Severity::Info,
                     "pushed to the session",
                 )?;
-                commands::tell(conn, &told, "dispatch_command_succeeded", Severity::Info, "delivered")?;
+                attempts::tell(conn, &told, "dispatch_command_succeeded", Severity::Info, "delivered")?;
             }
         }
         PushOutcome::NotSent { error, .. } | PushOutcome::Unknown { error, .. } => {
@@ -244,8 +244,8 @@ fn finish_command(
             report.extend(super::entry(json!({"side_effect_started": begun, "error": error})));
             let finish =
                 Finish { state: "failed", result: Some(&report), error: Some(error), effect: (begun, false) };
-            commands::finish(conn, command_id, attempt_id, &finish)?;
-            commands::tell(conn, &told, "dispatch_command_failed", Severity::Error, error)?;
+            attempts::finish(conn, command_id, attempt_id, &finish)?;
+            attempts::tell(conn, &told, "dispatch_command_failed", Severity::Error, error)?;
         }
     }
     Ok(report)

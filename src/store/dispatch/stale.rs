@@ -5,7 +5,7 @@
 use rusqlite::Connection;
 use serde_json::json;
 
-use super::commands::{self, Told};
+use super::attempts::{self, Told};
 use super::{Claim, Step, entry, pushes};
 use crate::store::telemetry::Severity;
 use crate::store::{StoreError, deliveries};
@@ -121,7 +121,7 @@ fn recover(conn: &Connection, claim: &Claim, stale: &Stale) -> Result<Step, Stor
         correlation_id: &stale.correlation_id,
         attempt_id: stale.attempt_id,
     };
-    commands::tell(conn, &told, event_type, severity, why)?;
+    attempts::tell(conn, &told, event_type, severity, why)?;
     Ok(Step::Done(entry(json!({
         "attempt_id": stale.attempt_id,
         "command_id": stale.command_id,
