@@ -31,8 +31,8 @@ pub(in crate::store) fn arrived(conn: &Connection, delivery_id: i64) -> Result<(
     Ok(())
 }
 
-/// The delivery did not arrive. A command has failed; a fact that nobody took meanwhile waits to be
-/// delivered again. Gives whether it does.
+/// The delivery did not arrive. A command has failed; a fact waits to be delivered again, unless its
+/// reader took it meanwhile by looking for itself. Gives whether it does.
 pub(super) fn lost(conn: &Connection, delivery_id: i64, error: &str) -> Result<bool, StoreError> {
     let now = now_iso();
     let waits = conn
@@ -44,6 +44,12 @@ pub(super) fn lost(conn: &Connection, delivery_id: i64, error: &str) -> Result<b
                AND command_id IS NULL AND consumed_at IS NULL",
         )?
         .execute((delivery_id, error))?;
+    conn.prepare_cached(
+        "UPDATE routed_notifications SET state = 'delivered', delivered_at = consumed_at, error = NULL
+         WHERE id = (SELECT notification_id FROM deliveries WHERE id = ?1)
+           AND command_id IS NULL AND consumed_at IS NOT NULL AND state = 'failed'",
+    )?
+    .execute([delivery_id])?;
     conn.prepare_cached(
         "UPDATE routed_notifications SET state = 'failed', side_effect_completed = 0, error = ?2
          WHERE id = (SELECT notification_id FROM deliveries WHERE id = ?1) AND command_id IS NOT NULL",

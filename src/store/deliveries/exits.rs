@@ -294,6 +294,9 @@ fn the_contract_follows_what_is_found_out_later() {
     check(given_up().arrives(), "delivered push 1");
     check(given_up().settled(Settlement::Delivered), "delivered push 1");
     check(given_up().settled(Settlement::Failed), "pending pull_required 0");
+    let taken = given_up();
+    taken.db.conn.execute("UPDATE routed_notifications SET consumed_at = 'now'", []).unwrap();
+    check(taken.settled(Settlement::Failed), "delivered pull_required 0");
     let delivered = Desk::fact().sent();
     delivered.db.conn.execute("UPDATE routed_notifications SET state = 'delivered'", []).unwrap();
     check(delivered.doubted(), "delivered pull_required 0");
