@@ -29,6 +29,7 @@ mod mcp;
 mod open;
 mod output;
 mod pair;
+mod parse;
 mod passthrough;
 mod progress;
 #[cfg(test)]
@@ -48,11 +49,10 @@ mod trace;
 mod transcripts;
 mod wait;
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use crate::actors::paths::Paths;
 use crate::actors::{Caller, Request, calls};
@@ -61,20 +61,28 @@ use crate::{fault, for_each_call};
 
 use connection::Connection;
 use output::Output;
+use parse::{command_line, parse};
 use show::Show;
 
 /// Let one AI coding session supervise another
 #[derive(Debug, Parser)]
 #[command(version, disable_help_subcommand = true, help_template = HELP_TEMPLATE)]
 struct Cli {
+    #[command(flatten)]
+    everywhere: Everywhere,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+struct Everywhere {
     /// Print JSON instead of text
     #[arg(long, global = true)]
     json: bool,
     /// Use this database file instead of the state root's
     #[arg(long, global = true, value_name = "DB")]
     path: Option<PathBuf>,
-    #[command(subcommand)]
-    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -135,51 +143,19 @@ fn program_name() -> &'static str {
         .unwrap_or(PROGRAM_NAMES[0])
 }
 
-/// The whole command line as clap sees it, under the given program name.
-fn command_line(program: &'static str) -> clap::Command {
-    let mut command = Cli::command().name(program).bin_name(program);
-    for call in calls_of_verbs(&command) {
-        command = command.mut_subcommand(call, |call| call.hide(true));
-    }
-    command.mut_subcommands(|command| {
-        let verbs = |verb: clap::Command| verb.help_template(HELP_TEMPLATE);
-        command.disable_help_subcommand(true).help_template(HELP_TEMPLATE).mut_subcommands(verbs)
-    })
-}
-
-/// The calls that people make as the verb of a noun: `deliveries-settle` as `deliveries settle`.
-fn calls_of_verbs(command: &clap::Command) -> Vec<String> {
-    let verbs = |noun: &clap::Command| {
-        noun.get_subcommands()
-            .map(|verb| format!("{}-{}", noun.get_name(), verb.get_name()))
-            .collect::<Vec<_>>()
-    };
-    command.get_subcommands().flat_map(verbs).collect()
-}
-
-fn parse(program: &'static str, args: impl Iterator<Item = OsString>) -> Result<Cli, ExitCode> {
-    let command_line = command_line(program);
-    let args = passthrough::arrange(&command_line, args);
-    let matches = command_line.try_get_matches_from(args);
-    matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|error| {
-        // The terminal may be gone; there is nobody left to tell.
-        let _ = error.print();
-        ExitCode::from(if error.use_stderr() { 2 } else { 0 })
-    })
-}
-
 fn run(cli: Cli, program: &'static str) -> Result<u8, Failure> {
     let Some(command) = cli.command else {
         output::print(command_line(program).render_help().ansi().to_string().trim_end())?;
         return Ok(0);
     };
     let caller = connection::caller(program)?;
-    let names_database = cli.path.is_some();
-    let paths = Paths::resolve(&caller.cwd, cli.path.as_deref());
+    let Everywhere { json, path } = cli.everywhere;
+    let names_database = path.is_some();
+    let paths = Paths::resolve(&caller.cwd, path.as_deref());
     if names_database {
         refuse_lost_path(&paths.database)?;
     }
-    let mut output = Output::new(cli.json);
+    let mut output = Output::new(json);
     match command {
         Command::Call(request) => call(*request, &paths, caller, &mut output),
         Command::LoopEvidence(args) => call(args.verb.into(), &paths, caller, &mut output),

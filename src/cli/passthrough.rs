@@ -7,12 +7,11 @@ use clap::{Arg, Command};
 use crate::codex::launch::TAKES_VALUE;
 
 /// The command whose line is shared with Codex.
-const SHARED: &str = "start";
+pub const SHARED: &str = "start";
 
 /// A command line in which the words for Codex stand behind a `--`, where clap leaves them alone.
 /// Any line but that of `start` stays as it is.
-pub fn arrange(command_line: &Command, words: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let words: Vec<OsString> = words.collect();
+pub fn arrange(command_line: &Command, words: Vec<OsString>) -> Vec<OsString> {
     // Building every command takes longer than most of them do.
     if !words.iter().any(|word| word == SHARED) {
         return words;
@@ -83,7 +82,7 @@ mod tests {
 
     fn check(line: &str, expect: &str) {
         let words = line.split(' ').map(OsString::from);
-        let arranged = arrange(&super::super::command_line("conveyor"), words);
+        let arranged = arrange(&super::super::command_line("conveyor"), words.collect());
         assert_eq!(arranged.join(std::ffi::OsStr::new(" ")), expect, "{line}");
     }
 

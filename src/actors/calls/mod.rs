@@ -235,6 +235,15 @@ macro_rules! define_request {
         })*
 
         impl Request {
+            /// The command line of the call of this name alone, its name as it is given.
+            pub fn command(name: &str) -> Option<clap::Command> {
+                let letters = name.replace('-', "");
+                $(if letters.eq_ignore_ascii_case(stringify!($name)) {
+                    return Some(<$args as clap::Args>::augment_args(clap::Command::new(name.to_owned())));
+                })*
+                None
+            }
+
             /// Whose process serves it.
             pub fn place(&self) -> Place {
                 match self {
