@@ -110,5 +110,14 @@ INSERT INTO transcript_segments (task_id, role, source_capture_id, captured_at, 
     byte_count, line_count, retention_class, segment_kind, created_at)
 SELECT task_id, role, id, captured_at, content_sha256, content, 8, 1, 'hot', 'segment', captured_at FROM terminal_captures;
 
+-- As the transactions of the program count what they tell.
+INSERT INTO telemetry_days
+SELECT day, task_id, actor, event_type, severity, SUM(events), SUM(new_events), SUM(skipped_lines)
+FROM telemetry_uncounted GROUP BY 1, 2, 3, 4, 5;
+INSERT INTO telemetry_totals
+SELECT day, actor, event_type, severity, SUM(events), SUM(new_events), SUM(skipped_lines)
+FROM telemetry_uncounted GROUP BY 1, 2, 3, 4;
+UPDATE telemetry_counted SET place = (SELECT MAX(rowid) FROM telemetry_events);
+
 COMMIT;
 PRAGMA wal_checkpoint(TRUNCATE);

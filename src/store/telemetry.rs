@@ -1,18 +1,18 @@
 //! Telemetry: what the runtime did, searchable. Rows are written with the change they tell of.
 
+mod books;
 mod counts;
 mod find;
 mod lines;
-mod text_index;
 
-use rusqlite::{Connection, Row, ToSql, params_from_iter};
+use rusqlite::{Connection, Row, ToSql};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub(super) use books::{enter_after, newest};
 pub use counts::{Counts, ReadCounts, Tally, counts, read as read_counts};
 pub use find::{Find, find, search};
 pub use lines::{LineKind, TelemetryLine, newest_lines};
-pub(super) use text_index::{index_after, newest};
 
 use super::scope::{ACTIVE, Filter, Scope};
 use super::{StoreError, row};
@@ -91,39 +91,24 @@ impl Event {
 }
 
 /// Writes one telemetry event; gives its id, `telemetry-<uuid>`. Before the transaction is committed,
-/// [`index_after`] makes it searchable.
+/// [`enter_after`] makes it found and counted.
 ///
 /// # Errors
 /// Whatever SQLite answers.
 pub fn emit(conn: &Connection, event: &Telemetry<'_>) -> Result<String, StoreError> {
     let event = event.happens();
-    insert(conn, std::slice::from_ref(&event))?;
+    emit_all(conn, std::slice::from_ref(&event))?;
     Ok(event.id)
 }
-
-/// Events that one statement writes. A statement keeps what it would take to undo it, and with the
-/// triggers of the counts that costs as much as the event itself.
-const TOGETHER: usize = 16;
 
 /// Writes events in their order, as [`emit`] does.
 ///
 /// # Errors
 /// Whatever SQLite answers.
 pub fn emit_all(conn: &Connection, events: &[Event]) -> Result<(), StoreError> {
-    let (many, few) = events.as_chunks::<TOGETHER>();
-    for events in many {
-        insert(conn, events)?;
-    }
-    for event in few {
-        insert(conn, std::slice::from_ref(event))?;
-    }
-    Ok(())
-}
-
-fn insert(conn: &Connection, events: &[Event]) -> Result<(), StoreError> {
-    let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; events.len()].join(", ");
-    let sql = format!("INSERT INTO telemetry_events ({COLUMNS}) VALUES {rows}");
-    conn.prepare_cached(&sql)?.execute(params_from_iter(events.iter().flat_map(Event::columns)))?;
+    let sql = format!("INSERT INTO telemetry_events ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    let mut statement = conn.prepare_cached(&sql)?;
+    events.iter().try_for_each(|event| statement.execute(event.columns()).map(drop))?;
     Ok(())
 }
 

@@ -63,7 +63,7 @@ impl TestDb {
         let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
         let told = telemetry::newest(&tx).unwrap();
         let out = change.run(&tx)?;
-        telemetry::index_after(&tx, told).unwrap();
+        telemetry::enter_after(&tx, told).unwrap();
         tx.commit().unwrap();
         Ok(out)
     }
@@ -80,7 +80,7 @@ impl TestDb {
     pub(super) fn tell(&self, event: &Telemetry<'_>) {
         let told = telemetry::newest(&self.conn).unwrap();
         telemetry::emit(&self.conn, event).unwrap();
-        telemetry::index_after(&self.conn, told).unwrap();
+        telemetry::enter_after(&self.conn, told).unwrap();
     }
 
     pub(crate) fn read<Q: Query>(&self, query: Q) -> Q::Out {

@@ -248,7 +248,7 @@ impl WriterThread {
             several => run_each_behind_a_savepoint(&mut tx, several)?,
         }
         self.seal.append(&tx)?;
-        telemetry::index_after(&tx, told)?;
+        telemetry::enter_after(&tx, told)?;
         suffer(Point::StoreCommit)?;
         tx.commit()?;
         Point::StoreCommitted.reach();

@@ -1,7 +1,8 @@
 //! How many telemetry events there are of each kind.
 //!
 //! They are counted by day as they come (`telemetry_days`), so that a count does not read them all;
-//! only those of a run, of a task or of a part of a day are counted anew.
+//! only those of a run or of a part of a day, and what other programs wrote since our last transaction,
+//! are counted anew.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -58,6 +59,9 @@ const DAYS: &str = "SELECT actor, event_type, severity, SUM(events), SUM(new_eve
 const TOTALS: &str = "SELECT actor, event_type, severity, SUM(events), SUM(new_events), SUM(skipped_lines)
     FROM telemetry_totals";
 
+const UNCOUNTED: &str = "SELECT actor, event_type, severity, SUM(events), SUM(new_events), SUM(skipped_lines)
+    FROM telemetry_uncounted";
+
 const KINDS: &str = "GROUP BY actor, event_type, severity";
 
 /// Counts the events in a scope, a tally for each kind.
@@ -67,7 +71,7 @@ const KINDS: &str = "GROUP BY actor, event_type, severity";
 pub fn counts(conn: &Connection, scope: &Scope) -> Result<Vec<Tally>, StoreError> {
     let tallies = match scope.since {
         _ if scope.run_id.is_some() => tally(conn, RAW, &filter(scope, Some("timestamp")))?,
-        None => tally(conn, days(scope), &filter(scope, None))?,
+        None => tally_days(conn, scope, &filter(scope, None))?,
         Some(since) => since_within_a_day(conn, scope, &iso(since))?,
     };
     Ok(sum(tallies))
@@ -82,13 +86,16 @@ fn since_within_a_day(conn: &Connection, scope: &Scope, since: &str) -> Result<V
     let mut tallies = tally(conn, RAW, &of_first_day)?;
     let mut of_days = filter(scope, None);
     of_days.add("day > ?", first_day.to_owned());
-    tallies.extend(tally(conn, days(scope), &of_days)?);
+    tallies.extend(tally_days(conn, scope, &of_days)?);
     Ok(tallies)
 }
 
-/// Where whole days are counted: by task, or of all tasks together.
-fn days(scope: &Scope) -> &'static str {
-    if scope.task_id.is_none() && !scope.active_only { TOTALS } else { DAYS }
+/// Whole days, as they were counted by task or of all tasks together.
+fn tally_days(conn: &Connection, scope: &Scope, filter: &Filter) -> Result<Vec<Tally>, StoreError> {
+    let counted = if scope.task_id.is_none() && !scope.active_only { TOTALS } else { DAYS };
+    let mut tallies = tally(conn, counted, filter)?;
+    tallies.extend(tally(conn, UNCOUNTED, filter)?);
+    Ok(tallies)
 }
 
 fn tally(conn: &Connection, select: &str, filter: &Filter) -> Result<Vec<Tally>, StoreError> {
@@ -204,7 +211,10 @@ fn edge(conn: &Connection, scope: &Scope, order: &str) -> Result<Option<String>,
 /// The task of all events, when there is only one.
 fn only_task(conn: &Connection) -> Result<Option<String>, StoreError> {
     let ids: Vec<String> = conn
-        .prepare_cached("SELECT DISTINCT task_id FROM telemetry_days LIMIT 2")?
+        .prepare_cached(
+            "SELECT task_id FROM (SELECT DISTINCT task_id FROM telemetry_days LIMIT 2)
+             UNION SELECT task_id FROM telemetry_uncounted",
+        )?
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     Ok(match ids.as_slice() {
@@ -216,6 +226,8 @@ fn only_task(conn: &Connection) -> Result<Option<String>, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::telemetry::books::enter_after;
+    use crate::store::telemetry::{Actor, Severity, Telemetry};
     use crate::store::testing::TestDb;
 
     /// Events of two tasks on three days, one of them of a run.
@@ -250,7 +262,14 @@ mod tests {
 
     #[test]
     fn a_count_is_the_same_however_it_is_made() {
-        let (db, one, two) = database();
+        for enter in [|_: &TestDb| {}, |db: &TestDb| enter_after(&db.conn, 0).unwrap()] {
+            let (db, one, two) = database();
+            enter(&db);
+            check_counts(&db, one, two);
+        }
+    }
+
+    fn check_counts(db: &TestDb, one: String, two: String) {
         let check = |scope: Scope, total: i64, new_events: i64| {
             let tallies = counts(&db.conn, &scope).unwrap();
             let sum = |of: fn(&Tally) -> i64| tallies.iter().map(of).sum::<i64>();
@@ -274,6 +293,35 @@ mod tests {
     }
 
     #[test]
+    fn what_another_program_writes_is_counted_once() {
+        let (db, ..) = database();
+        let check = |total: i64, counted: Option<i64>| {
+            assert_eq!(db.read(ReadCounts { task: None, run: None, since: None }).total, total);
+            let sum = "SELECT SUM(events) FROM telemetry_totals";
+            let in_table: Option<i64> = db.conn.query_row(sum, [], |row| row.get(0)).unwrap();
+            assert_eq!(in_table, counted);
+        };
+        check(4, None);
+        db.tell(&event());
+        check(5, Some(5));
+        db.tell(&event());
+        check(6, Some(6));
+    }
+
+    fn event() -> Telemetry<'static> {
+        Telemetry {
+            actor: Actor::Operator,
+            event_type: "command_failed",
+            severity: Severity::Error,
+            summary: "s",
+            task_id: None,
+            run_id: None,
+            correlation: serde_json::json!({}),
+            attributes: serde_json::json!({}),
+        }
+    }
+
+    #[test]
     fn a_summary_tells_kinds_times_and_the_only_task() {
         let (db, one, _) = database();
         let read = |task: Option<&str>| {
@@ -286,7 +334,7 @@ mod tests {
         assert_eq!(all.task_id, None);
         assert_eq!((read(Some("t1")).total, read(Some("t1")).task_id), (2, Some(one)));
         db.conn
-            .execute_batch("DELETE FROM telemetry_days WHERE task_id <> (SELECT id FROM tasks LIMIT 1)")
+            .execute_batch("DELETE FROM telemetry_events WHERE task_id <> (SELECT id FROM tasks LIMIT 1)")
             .unwrap();
         assert!(read(None).task_id.is_some());
         assert_eq!(TestDb::new().read(ReadCounts { task: None, run: None, since: None }), Counts::default());
