@@ -264,9 +264,21 @@ impl<'a> Work<'a> {
         };
         if route.mode == delivery_mode(false) {
             deliveries::put_in_mailbox(self.conn, &delivery)?;
+            let notice = facts::Told {
+                notification_id,
+                task_id: &route.bound.task.id,
+                binding_id: &route.bound.binding.id,
+                correlation_id: &command.correlation_id,
+                signal: command.kind.as_str(),
+                event_id: None,
+                mode: route.mode,
+                dispatcher_id: Some(&self.claim.dispatcher_id),
+                target_id: &route.target.id,
+                target: &route.target.name,
+                from: &route.source.name,
+            };
             let what = "the item waits in the mailbox";
-            let event = "dispatch_signal_pull_required";
-            self.told.push(facts::event(self.conn, notification_id, event, Severity::Info, what)?);
+            self.told.push(notice.event("dispatch_signal_pull_required", Severity::Info, what));
             report.insert("state".into(), "pull_required".into());
             self.settle(command, "succeeded", &report, None)?;
             let what = "delivered to the mailbox";

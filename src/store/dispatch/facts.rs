@@ -208,17 +208,6 @@ pub(super) fn tell(
     severity: Severity,
     what: &str,
 ) -> Result<(), StoreError> {
-    telemetry::emit_all(conn, &[event(conn, notification_id, event_type, severity, what)?])
-}
-
-/// What telemetry is told about a notification.
-pub(super) fn event(
-    conn: &Connection,
-    notification_id: i64,
-    event_type: &str,
-    severity: Severity,
-    what: &str,
-) -> Result<Event, StoreError> {
     let mut statement = conn.prepare_cached(
         "SELECT n.task_id, n.binding_id, n.correlation_id, n.signal_type, n.source_event_id, n.delivery_mode,
                 COALESCE(n.claimed_by, json_extract(n.payload_json, '$.dispatcher_id')),
@@ -226,31 +215,65 @@ pub(super) fn event(
          FROM routed_notifications n JOIN sessions target ON target.id = n.target_session_id
          JOIN sessions source ON source.id = n.source_session_id WHERE n.id = ?1",
     )?;
-    type Told = (String, String, String, String, Option<i64>, String, Option<String>, String, String, String);
-    let (task_id, binding_id, correlation_id, signal, event_id, mode, dispatcher_id, target_id, target, from): Told =
+    type Row = (String, String, String, String, Option<i64>, String, Option<String>, String, String, String);
+    let (task_id, binding_id, correlation_id, signal, event_id, mode, dispatcher_id, target_id, target, from): Row =
         statement.query_row([notification_id], |row| row.try_into())?;
-    let event = Telemetry {
-        actor: Actor::Dispatch,
-        event_type,
-        severity,
-        summary: &format!("{signal} for {target}: {what}"),
-        task_id: Some(&task_id),
-        run_id: None,
-        correlation: json!({
-            "binding_id": binding_id,
-            "correlation_id": correlation_id,
-            "dispatcher_id": dispatcher_id,
-            "routed_notification_id": notification_id,
-            "signal_type": signal,
-            "source_event_id": event_id,
-            "target_session_id": target_id,
-        }),
-        attributes: json!({
-            "delivery_mode": mode,
-            "signal_type": signal,
-            "source_session": from,
-            "target_session": target,
-        }),
+    let told = Told {
+        notification_id,
+        task_id: &task_id,
+        binding_id: &binding_id,
+        correlation_id: &correlation_id,
+        signal: &signal,
+        event_id,
+        mode: &mode,
+        dispatcher_id: dispatcher_id.as_deref(),
+        target_id: &target_id,
+        target: &target,
+        from: &from,
     };
-    Ok(event.happens())
+    telemetry::emit_all(conn, &[told.event(event_type, severity, what)])
+}
+
+/// The notification that telemetry is about.
+pub(super) struct Told<'a> {
+    pub(super) notification_id: i64,
+    pub(super) task_id: &'a str,
+    pub(super) binding_id: &'a str,
+    pub(super) correlation_id: &'a str,
+    pub(super) signal: &'a str,
+    pub(super) event_id: Option<i64>,
+    pub(super) mode: &'a str,
+    pub(super) dispatcher_id: Option<&'a str>,
+    pub(super) target_id: &'a str,
+    pub(super) target: &'a str,
+    pub(super) from: &'a str,
+}
+
+impl Told<'_> {
+    pub(super) fn event(&self, event_type: &str, severity: Severity, what: &str) -> Event {
+        let event = Telemetry {
+            actor: Actor::Dispatch,
+            event_type,
+            severity,
+            summary: &format!("{} for {}: {what}", self.signal, self.target),
+            task_id: Some(self.task_id),
+            run_id: None,
+            correlation: json!({
+                "binding_id": self.binding_id,
+                "correlation_id": self.correlation_id,
+                "dispatcher_id": self.dispatcher_id,
+                "routed_notification_id": self.notification_id,
+                "signal_type": self.signal,
+                "source_event_id": self.event_id,
+                "target_session_id": self.target_id,
+            }),
+            attributes: json!({
+                "delivery_mode": self.mode,
+                "signal_type": self.signal,
+                "source_session": self.from,
+                "target_session": self.target,
+            }),
+        };
+        event.happens()
+    }
 }
