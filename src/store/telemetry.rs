@@ -5,7 +5,7 @@ mod counts;
 mod find;
 mod lines;
 
-use rusqlite::{Connection, Row, ToSql};
+use rusqlite::{Connection, Row, ToSql, params_from_iter};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -97,18 +97,32 @@ impl Event {
 /// Whatever SQLite answers.
 pub fn emit(conn: &Connection, event: &Telemetry<'_>) -> Result<String, StoreError> {
     let event = event.happens();
-    emit_all(conn, std::slice::from_ref(&event))?;
+    insert(conn, std::slice::from_ref(&event))?;
     Ok(event.id)
 }
+
+/// Events that one statement writes. Each statement opens the table and its nine indexes.
+const TOGETHER: usize = 16;
 
 /// Writes events in their order, as [`emit`] does.
 ///
 /// # Errors
 /// Whatever SQLite answers.
 pub fn emit_all(conn: &Connection, events: &[Event]) -> Result<(), StoreError> {
-    let sql = format!("INSERT INTO telemetry_events ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-    let mut statement = conn.prepare_cached(&sql)?;
-    events.iter().try_for_each(|event| statement.execute(event.columns()).map(drop))?;
+    let (many, few) = events.as_chunks::<TOGETHER>();
+    for events in many {
+        insert(conn, events)?;
+    }
+    for event in few {
+        insert(conn, std::slice::from_ref(event))?;
+    }
+    Ok(())
+}
+
+fn insert(conn: &Connection, events: &[Event]) -> Result<(), StoreError> {
+    let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; events.len()].join(", ");
+    let sql = format!("INSERT INTO telemetry_events ({COLUMNS}) VALUES {rows}");
+    conn.prepare_cached(&sql)?.execute(params_from_iter(events.iter().flat_map(Event::columns)))?;
     Ok(())
 }
 

@@ -40,21 +40,27 @@ fn index_after(conn: &Connection, place: i64) -> rusqlite::Result<()> {
 
 /// Counts what was not counted, by whichever program it was written.
 fn count_up_to(conn: &Connection, place: i64) -> rusqlite::Result<()> {
-    const ADD: &str = "ON CONFLICT DO UPDATE SET
+    let mut kinds = conn.prepare_cached(
+        "SELECT day, actor, event_type, severity, SUM(events), SUM(new_events), SUM(skipped_lines), task_id
+         FROM telemetry_uncounted GROUP BY day, actor, event_type, severity, task_id",
+    )?;
+    let add = "ON CONFLICT DO UPDATE SET
         events = events + excluded.events,
         new_events = new_events + excluded.new_events,
         skipped_lines = skipped_lines + excluded.skipped_lines";
-    const SUMS: &str = "SUM(events), SUM(new_events), SUM(skipped_lines) FROM telemetry_uncounted";
-    let by_task = format!(
-        "INSERT INTO telemetry_days SELECT day, task_id, actor, event_type, severity, {SUMS}
-         WHERE TRUE GROUP BY 1, 2, 3, 4, 5 {ADD}"
-    );
-    let of_all = format!(
-        "INSERT INTO telemetry_totals SELECT day, actor, event_type, severity, {SUMS}
-         WHERE TRUE GROUP BY 1, 2, 3, 4 {ADD}"
-    );
-    conn.prepare_cached(&by_task)?.execute([])?;
-    conn.prepare_cached(&of_all)?.execute([])?;
+    let columns = "day, actor, event_type, severity, events, new_events, skipped_lines";
+    let mut days = conn.prepare_cached(&format!(
+        "INSERT INTO telemetry_days ({columns}, task_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) {add}"
+    ))?;
+    let mut totals = conn.prepare_cached(&format!(
+        "INSERT INTO telemetry_totals ({columns}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) {add}"
+    ))?;
+    type Kind = (String, String, String, String, i64, i64, i64, String);
+    let kinds: Vec<Kind> = kinds.query_map([], |row| row.try_into())?.collect::<Result<_, _>>()?;
+    for kind in kinds {
+        totals.execute((&kind.0, &kind.1, &kind.2, &kind.3, kind.4, kind.5, kind.6))?;
+        days.execute(kind)?;
+    }
     conn.prepare_cached("UPDATE telemetry_counted SET place = ?1")?.execute([place])?;
     Ok(())
 }
