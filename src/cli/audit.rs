@@ -6,6 +6,7 @@ use super::show::Show;
 use crate::actors::Request;
 use crate::actors::calls::audit::{AuditArgs, AuditVerb, AuditVerifyArgs, MutationAuditArgs};
 use crate::domain::shell::quoted;
+use crate::domain::time::just_after;
 use crate::store::audit_chain::{Finding, Outside, Trouble, Verdict};
 use crate::store::mutation_audit::{Mutation, MutationAudit};
 
@@ -27,7 +28,8 @@ impl Show for AuditArgs {
         let has_older =
             audit["older"].as_array().is_some_and(|older| older.iter().any(|list| list == "events"));
         if let (true, Some(first)) = (has_older, events.first()) {
-            let at = first["created_at"].as_str().unwrap_or_default();
+            // Older ones may be of the same millisecond.
+            let at = just_after(first["created_at"].as_str().unwrap_or_default());
             lines.insert(
                 0,
                 format!(
@@ -72,8 +74,16 @@ impl Show for AuditVerifyArgs {
             lines.push(format!("pruned, not altered: the texts of {} terminal captures", verdict.pruned));
         }
         let since = verdict.started_at.as_deref().unwrap_or("its beginning");
+        let is_all_ours = verdict.outside.iter().all(|outside| outside.before_start);
         lines.push(match verdict.finding_count {
-            0 => format!("the record is as it was written: {} links since {since}", verdict.links),
+            0 if is_all_ours => {
+                format!("the record is as it was written: {} links since {since}", verdict.links)
+            }
+            0 => format!(
+                "what conveyor wrote is as it was written: {} links since {since}; for what other programs wrote, \
+                 see above, nothing speaks",
+                verdict.links
+            ),
             count => {
                 format!("the record was altered: {count} findings in {} links since {since}", verdict.links)
             }
@@ -94,6 +104,17 @@ fn finding(finding: &Finding) -> String {
     match finding.trouble {
         Trouble::Altered => format!("altered: {table} {row} differs in {columns}{sealed}"),
         Trouble::Deleted => format!("deleted: {table} {row}{sealed}"),
+        Trouble::SlippedIn if finding.columns.is_empty() => {
+            format!("slipped in: {table} {row} was not written by conveyor, and nothing else writes there")
+        }
+        Trouble::SlippedIn => {
+            format!(
+                "slipped in: {columns} of {table} {row}, which conveyor did not write, and nothing else does"
+            )
+        }
+        Trouble::BeginningMissing => {
+            format!("beginning missing: how many rows {table} had when the chain began is gone")
+        }
         Trouble::Missing => format!("missing: {row} of {table} from before the chain began"),
         Trouble::ChainBroken => format!("chain broken: link {row} does not follow from the links before it"),
         Trouble::HeadMissing => format!("head missing: there is no link {row} with the hash that was noted"),

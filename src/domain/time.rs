@@ -1,6 +1,6 @@
 //! Instants as the database keeps them: UTC, ISO 8601, always with milliseconds and a `Z`.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// The instant as stored text, e.g. `2026-05-11T14:32:11.042Z`.
 ///
@@ -18,6 +18,13 @@ pub fn now_iso() -> String {
 /// `None` when the text is no instant.
 pub fn parse_iso(text: &str) -> Option<Timestamp> {
     text.parse().ok()
+}
+
+/// The first instant after a stored one: a page that ends there shows everything of that one's
+/// millisecond. Text that is no instant stays as it is.
+pub fn just_after(instant: &str) -> String {
+    let later = parse_iso(instant).map(|at| iso(at + SignedDuration::from_millis(1)));
+    later.unwrap_or_else(|| instant.to_owned())
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ mod record;
 mod silence;
 mod story;
 
-use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 pub use entry::{Entry, Severity};
@@ -14,7 +13,7 @@ pub use silence::{SILENCE, gaps, tell_silence};
 
 use crate::domain::Failure;
 use crate::domain::redaction::redact;
-use crate::domain::time::{iso, parse_iso};
+use crate::domain::time::{iso, just_after, parse_iso};
 use crate::domain::words::words;
 use crate::store::audit::Audit;
 use crate::store::history::History;
@@ -187,11 +186,6 @@ fn keep_whole(entries: &mut Vec<Entry>, horizon: &str) -> String {
 /// texts would come after the milliseconds of the same second.
 fn instant(text: &str) -> String {
     parse_iso(text).map_or_else(|| text.to_owned(), iso)
-}
-
-fn just_after(instant: &str) -> String {
-    let later = parse_iso(instant).map(|at| iso(at + SignedDuration::from_millis(1)));
-    later.unwrap_or_else(|| instant.to_owned())
 }
 
 #[cfg(test)]

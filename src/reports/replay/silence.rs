@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
+use super::Replay;
 use super::entry::{Entry, Severity};
-use super::{Replay, just_after};
-use crate::domain::time::parse_iso;
+use crate::domain::time::{just_after, parse_iso};
 use crate::domain::words_of_time::span;
 use crate::store::history::{Gap, Quiet};
 

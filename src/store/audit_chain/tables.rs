@@ -6,6 +6,8 @@ pub(super) struct Covered {
     pub(super) name: &'static str,
     /// Its key is the row's number in SQLite as well.
     pub(super) has_number: bool,
+    /// No other program knows it.
+    pub(super) is_ours: bool,
     /// The column with the row's beginning.
     pub(super) begun: &'static str,
     pub(super) facets: &'static [Facet],
@@ -32,6 +34,7 @@ pub(super) const TABLES: &[Covered] = &[
     Covered {
         name: "events",
         has_number: true,
+        is_ours: false,
         begun: "created_at",
         facets: &[written(&[
             "created_at",
@@ -48,6 +51,7 @@ pub(super) const TABLES: &[Covered] = &[
     Covered {
         name: "manager_decisions",
         has_number: true,
+        is_ours: false,
         begun: "created_at",
         facets: &[written(&[
             "task_id",
@@ -62,12 +66,14 @@ pub(super) const TABLES: &[Covered] = &[
     Covered {
         name: "tasks",
         has_number: false,
+        is_ours: false,
         begun: "created_at",
         facets: &[written(&["name", "goal", "created_at"])],
     },
     Covered {
         name: "commands",
         has_number: false,
+        is_ours: false,
         begun: "created_at",
         facets: &[
             written(&[
@@ -89,6 +95,7 @@ pub(super) const TABLES: &[Covered] = &[
     Covered {
         name: "command_attempts",
         has_number: true,
+        is_ours: false,
         begun: "started_at",
         facets: &[
             written(&["command_id", "correlation_id", "dispatcher_id", "started_at"]),
@@ -109,6 +116,7 @@ pub(super) const TABLES: &[Covered] = &[
     Covered {
         name: "routed_notifications",
         has_number: true,
+        is_ours: false,
         begun: "created_at",
         facets: &[
             written(&[
@@ -135,6 +143,7 @@ pub(super) const TABLES: &[Covered] = &[
     Covered {
         name: "turn_facts",
         has_number: true,
+        is_ours: true,
         begun: "recorded_at",
         facets: &[written(&[
             "session_id",
@@ -149,6 +158,7 @@ pub(super) const TABLES: &[Covered] = &[
     Covered {
         name: "deliveries",
         has_number: true,
+        is_ours: true,
         begun: "claimed_at",
         facets: &[
             written(&["notification_id", "command_id", "source", "target_session_id", "correlation_id"]),
@@ -172,6 +182,7 @@ pub(super) const TABLES: &[Covered] = &[
     Covered {
         name: "acceptance_criteria",
         has_number: true,
+        is_ours: false,
         begun: "created_at",
         facets: &[
             written(&["task_id", "criterion", "source", "created_at"]),
@@ -185,6 +196,7 @@ pub(super) const TABLES: &[Covered] = &[
     Covered {
         name: "task_acknowledgements",
         has_number: true,
+        is_ours: false,
         begun: "created_at",
         facets: &[written(&[
             "task_id",
@@ -200,6 +212,7 @@ pub(super) const TABLES: &[Covered] = &[
     Covered {
         name: "worker_handoffs",
         has_number: true,
+        is_ours: false,
         begun: "created_at",
         facets: &[written(&[
             "task_id",
@@ -213,6 +226,7 @@ pub(super) const TABLES: &[Covered] = &[
     Covered {
         name: "task_continuations",
         has_number: true,
+        is_ours: false,
         begun: "created_at",
         facets: &[written(&[
             "task_id",
@@ -226,6 +240,7 @@ pub(super) const TABLES: &[Covered] = &[
     Covered {
         name: "continuation_reviews",
         has_number: true,
+        is_ours: false,
         begun: "created_at",
         facets: &[written(&[
             "task_id",
@@ -243,6 +258,7 @@ pub(super) const TABLES: &[Covered] = &[
     Covered {
         name: "terminal_captures",
         has_number: true,
+        is_ours: false,
         begun: "captured_at",
         facets: &[
             written(&[
@@ -265,6 +281,7 @@ pub(super) const TABLES: &[Covered] = &[
     Covered {
         name: "executed_evidence",
         has_number: true,
+        is_ours: true,
         begun: "started_at",
         facets: &[
             written(&[

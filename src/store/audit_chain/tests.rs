@@ -9,6 +9,7 @@ use crate::domain::{Decision, FailureKind};
 use crate::store::bindings::BoundTask;
 use crate::store::captures::{self, NewCapture};
 use crate::store::decisions::RecordDecision;
+use crate::store::deliveries::{self, NewDelivery, Source};
 use crate::store::testing::TestDb;
 use crate::store::transcripts::PruneTranscript;
 use crate::store::{Change, Query};
@@ -139,6 +140,42 @@ fn rows_of_other_programs_are_told_apart_from_forged_ones() {
         ("manager_decisions", 1, false)
     );
     assert_eq!((outside.facet.as_str(), &*outside.rows), ("written", &["2".to_owned()][..]));
+}
+
+#[test]
+fn what_only_this_program_writes_and_did_not_is_forged() {
+    let check = |sql: &str, expect: &[&str]| {
+        let desk = Desk::new();
+        desk.behind_the_back(sql);
+        assert_eq!(desk.findings(), expect, "{sql}");
+    };
+    check(
+        "INSERT INTO turn_facts (session_id, thread_id, turn_key, outcome, recorded_at)
+         SELECT id, 't', 'k', 'completed', '2999-01-01T00:00:00.000Z' FROM sessions WHERE role = 'worker'",
+        &["slipped_in turn_facts 1"],
+    );
+    check("DELETE FROM audit_chain_start WHERE table_name = 'events'", &["beginning_missing events"]);
+}
+
+#[test]
+fn a_delivery_that_was_never_seen_to_arrive_is_not_made_one_that_was() {
+    let desk = Desk::new();
+    let sent = desk.db.deliver(&desk.pair, "go on");
+    let new = NewDelivery {
+        source: Source::Notification,
+        notification_id: Some(sent),
+        command_id: None,
+        attempt_id: None,
+        target_session_id: &desk.pair.worker.id,
+        correlation_id: "dispatch-1",
+        body: "go on",
+    };
+    deliveries::put_in_mailbox(&desk.db.conn, &new).unwrap();
+    desk.seal.append(&desk.db.conn).unwrap();
+    assert_eq!(desk.findings(), [""; 0]);
+    desk.behind_the_back("UPDATE deliveries SET state = 'observed', settled_at = 'now', receipt_json = '{}'");
+    let [forged] = desk.findings().try_into().unwrap();
+    assert!(forged.starts_with("slipped_in deliveries 1 state,transport"), "{forged}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::store::{Query, StoreError};
 const MAX_FINDINGS: usize = 100;
 
 /// Rows that are named of those that other programs wrote.
-const MAX_ROWS: u32 = 5;
+const MAX_ROWS: usize = 5;
 
 words! {
     /// What is wrong with the record.
@@ -21,8 +21,12 @@ words! {
         Altered = "altered",
         /// A row that this program wrote is gone.
         Deleted = "deleted",
+        /// A row, or the end of one, that only this program writes and did not write.
+        SlippedIn = "slipped_in",
         /// Rows from before the chain began are gone.
         Missing = "missing",
+        /// What the chain began with is gone.
+        BeginningMissing = "beginning_missing",
         /// A link is not what the links before it and its own row lead to.
         ChainBroken = "chain_broken",
         /// The link that somebody noted is not there.
@@ -246,12 +250,20 @@ impl Check<'_> {
             let not = if before_start { "" } else { "NOT" };
             let from = format!("FROM {} t WHERE {condition} AND {not} {}", table.name, before(table));
             let count = self.conn.query_row(&format!("SELECT COUNT(*) {from}"), [], |row| row.get(0))?;
-            if count > 0 {
-                let rows = self
-                    .conn
-                    .prepare(&format!("SELECT CAST(t.id AS TEXT) {from} LIMIT {MAX_ROWS}"))?
-                    .query_map([], |row| row.get(0))?
-                    .collect::<Result<_, _>>()?;
+            if count == 0 {
+                continue;
+            }
+            let is_forged = table.is_ours && !before_start;
+            let limit = if is_forged { MAX_FINDINGS } else { MAX_ROWS };
+            let rows: Vec<String> = self
+                .conn
+                .prepare(&format!("SELECT CAST(t.id AS TEXT) {from} LIMIT {limit}"))?
+                .query_map([], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            if is_forged {
+                self.finding_count += count as usize - rows.len();
+                rows.into_iter().for_each(|row| self.found(slipped_in(table, facet, row)));
+            } else {
                 self.note_outside(table, facet.name, count, before_start, rows);
             }
         }
@@ -277,7 +289,16 @@ impl Check<'_> {
             .prepare("SELECT row_count, at FROM audit_chain_start WHERE table_name = ?1")?
             .query_row([table.name], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let Some((counted, at)) = counted else { return Ok(()) };
+        let Some((counted, at)) = counted else {
+            self.found(Finding {
+                trouble: Trouble::BeginningMissing,
+                table: table.name.to_owned(),
+                row: String::new(),
+                columns: Vec::new(),
+                sealed_at: None,
+            });
+            return Ok(());
+        };
         let sql = format!(
             "SELECT COUNT(*) FROM {} t WHERE {} AND NOT EXISTS (SELECT 1 FROM audit_chain c
                  WHERE c.table_name = '{}' AND c.row_key = CAST(t.id AS TEXT) AND c.action = 'insert')",
@@ -296,6 +317,17 @@ impl Check<'_> {
             });
         }
         Ok(())
+    }
+}
+
+fn slipped_in(table: &Covered, facet: &Facet, row: String) -> Finding {
+    let columns = if facet.name == WRITTEN { &[][..] } else { facet.columns };
+    Finding {
+        trouble: Trouble::SlippedIn,
+        table: table.name.to_owned(),
+        row,
+        columns: columns.iter().map(|column| (*column).to_owned()).collect(),
+        sealed_at: None,
     }
 }
 
