@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::json::RawObject;
+use super::surrogates::mended;
 
 /// What the rest of the program needs of a rollout line. Borrows from the line where it can.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +23,10 @@ pub struct RolloutLine<'a> {
 
 impl<'a> RolloutLine<'a> {
     /// Reads one line, without its newline. `None` when it is not a JSON object with a string
-    /// `type`. Bytes that are not UTF-8 become U+FFFD, so that one bad byte in a message does not
-    /// hide the end of a turn.
+    /// `type`. What no text can hold, bytes that are not UTF-8 and escapes of half a character, becomes
+    /// U+FFFD, so that it does not hide the end of a turn.
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
-        match String::from_utf8_lossy(bytes) {
+        match mended(String::from_utf8_lossy(bytes)) {
             Cow::Borrowed(text) => Self::parse_text(text),
             Cow::Owned(text) => RolloutLine::parse_text(&text).map(RolloutLine::into_owned),
         }
@@ -87,6 +88,17 @@ mod tests {
             None,
             None,
             r#"{"type":"message"}"#,
+        );
+    }
+
+    #[test]
+    fn half_a_character_does_not_hide_the_message_around_it() {
+        check(
+            r#"{"type":"event_msg","payload":{"type":"task_complete","last_agent_message":"a\ud800b"}}"#,
+            "event_msg",
+            Some("task_complete"),
+            None,
+            r#"{"type":"task_complete","last_agent_message":"a\ufffdb"}"#,
         );
     }
 

@@ -14,6 +14,7 @@ mod read_back;
 mod reader;
 mod signal;
 mod source;
+mod surrogates;
 mod turn;
 mod writer;
 
