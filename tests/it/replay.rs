@@ -151,3 +151,16 @@ fn a_replay_follows_the_task_until_it_ends_with_and_without_a_supervisor() {
         }
     }
 }
+
+#[test]
+fn a_task_whose_finish_was_refused_is_not_finished() {
+    let world = World::new();
+    world.conveyor(&["tasks", "--create", "t1", "--goal", "Ship it"]).ok();
+    let accepted = ["--criterion", "tests pass", "--source", "user_requested", "--status", "accepted"];
+    world.conveyor(&[&["criteria", "t1", "--add"], &accepted[..]].concat()).ok();
+    world.conveyor(&["finish-task", "t1", "--require-criteria-audit", "--reason", "x"]).exits(1);
+    let told = || world.conveyor(&["replay", "t1"]).ok().stdout;
+    assert!(!told().contains("Finished:") && told().contains("finish_task failed"), "{}", told());
+    world.conveyor(&["finish-task", "t1", "--reason", "x"]).ok();
+    assert!(told().contains("Finished:"), "{}", told());
+}

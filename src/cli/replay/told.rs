@@ -34,7 +34,8 @@ impl Teller {
             format!("Times: {now}"),
             String::new(),
         ];
-        if let Some(finish) = replay.entries.iter().rev().find(|entry| entry.kind == "finish") {
+        let is_done = |entry: &&Entry| entry.kind == "finish" && entry.details["state"] == "succeeded";
+        if let Some(finish) = replay.entries.iter().rev().find(is_done) {
             lines.push("Finished:".to_owned());
             lines.push(format!("- At: {}", finish.timestamp));
             lines.push(format!("- Record: {}", one_line(&finish.summary)));
