@@ -190,13 +190,19 @@ impl Watch {
         }
     }
 
-    /// Makes passes until one claims less than it could.
+    /// Begins the looks that are due, and makes passes until one claims less than it could.
     async fn drain(&self, pulse: &mut Pulse) -> Result<(), Failure> {
         if pulse.is_due() {
             let beat = Beat { dispatcher_id: self.dispatcher_id.clone(), iteration: pulse.looks };
             self.hands.store.write(beat).await?;
         }
-        self.looks.begin(&self.hands, &self.options()).await?;
+        // Facts do not wait until it is known what there is to look at.
+        let options = self.options();
+        let (begun, passed) = join(self.looks.begin(&self.hands, &options), self.pass_until_done()).await;
+        begun.and(passed)
+    }
+
+    async fn pass_until_done(&self) -> Result<(), Failure> {
         while self.hands.store.read(IsAnythingDue).await? {
             let steps = self.hands.pass(self.options()).await?;
             let is_last = steps.len() < PASS_LIMIT;
