@@ -63,6 +63,29 @@ pub(super) fn processes_of(linked: &LinkedSession) -> Vec<Watched> {
     watched
 }
 
+/// Records that the processes of a session went while nobody watched them, as if somebody had. What
+/// the session wrote last is read first.
+///
+/// # Errors
+/// When its rollout cannot be read to its end, or the store fails.
+pub(super) async fn record_death(store: &Store, linked: &LinkedSession) -> Result<(), Failure> {
+    let liveness = Liveness {
+        session_id: linked.session.id.clone(),
+        store: store.clone(),
+        processes: processes_of(linked),
+    };
+    if linked.session.codex_session_path.is_some() {
+        liveness.catch_up().await?;
+    }
+    for watched in &liveness.processes {
+        let process = watched.process.clone();
+        if !blocking(move || process.is_running()).await? {
+            liveness.record(watched).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Watches one session's processes until all are gone.
 pub(super) struct Liveness {
     pub(super) session_id: String,
@@ -139,16 +162,21 @@ impl Liveness {
             Some(LockHolder::Process(pid)) => i64::from(pid) == watched.process.pid,
             Some(LockHolder::Hidden) | None => false,
         };
-        free && self.catch_up().await
+        free && self.has_caught_up().await
     }
 
-    async fn catch_up(&self) -> bool {
-        let Ok(cursor) = self.store.read(GetCursor(self.session_id.clone())).await else { return false };
-        let caught_up = ingest::catch_up(&self.store, cursor).await;
+    async fn has_caught_up(&self) -> bool {
+        let caught_up = self.catch_up().await;
         if let Err(failure) = &caught_up {
             tracing::warn!(%failure, session = self.session_id, "failed to read what a session wrote last");
         }
         caught_up.is_ok()
+    }
+
+    async fn catch_up(&self) -> Result<(), Failure> {
+        let cursor = self.store.read(GetCursor(self.session_id.clone())).await?;
+        ingest::catch_up(&self.store, cursor).await?;
+        Ok(())
     }
 
     async fn linked(&self) -> Result<LinkedSession, Failure> {

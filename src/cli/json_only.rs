@@ -27,7 +27,6 @@ impl Show for calls::loop_evidence::LoopEvidenceAdversarialCheckArgs {}
 impl Show for calls::loop_evidence::LoopEvidenceVisualDiffArgs {}
 impl Show for calls::loops::LoopTemplatesArgs {}
 impl Show for calls::loops::RalphLoopPresetsArgs {}
-impl Show for calls::reconcile::ReconcileArgs {}
 impl Show for calls::registration::RegisterManagerArgs {}
 impl Show for calls::registration::RegisterWorkerArgs {}
 impl Show for calls::runs::RunsArgs {}
@@ -39,6 +38,12 @@ impl Show for calls::tail::TailArgs {}
 impl Show for calls::transcripts::PruneArgs {}
 impl Show for calls::transcripts::TranscriptCaptureArgs {}
 impl Show for calls::transcripts::TranscriptPruneArgs {}
+
+impl Show for calls::reconcile::ReconcileArgs {
+    fn exit_code(&self, reply: &Self::Reply) -> u8 {
+        u8::from(reply.applied.as_ref().is_some_and(|applied| !applied.sessions_left.is_empty()))
+    }
+}
 
 impl Show for calls::db_doctor::DbDoctorArgs {
     fn exit_code(&self, report: &Self::Reply) -> u8 {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::events::{self, Event};
-use super::{Change, Query, StoreError, Topic, row, sessions};
+use super::{Change, Query, StoreError, Topic, bindings, dispatch, row, sessions};
 use crate::domain::Role;
 use crate::domain::time::{iso, now_iso, parse_iso};
 
@@ -192,23 +192,43 @@ pub struct PutRight {
     pub bindings_marked_invalid: Vec<String>,
     /// The sessions that are gone now, by name.
     pub sessions_marked_gone: Vec<String>,
+    /// The sessions that stay as they are, and their bindings with them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sessions_left: Vec<LeftSession>,
 }
 
-/// Marks sessions gone whose process has ended, then the bindings that dangle invalid. Tasks stay as
-/// they are.
+/// A bound session that is not marked gone, for what it wrote last could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftSession {
+    /// `session-<uuid>`.
+    #[serde(rename = "session_id")]
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Why it could not be read.
+    pub error: String,
+    /// How to go on.
+    pub hints: Vec<String>,
+}
+
+/// Marks sessions gone whose process has ended, then the bindings that dangle invalid; what their
+/// managers were not told yet they are told before. Tasks stay as they are.
 #[derive(Debug)]
 pub struct PutRecordsRight {
     /// The sessions whose process is not there, as they were read.
     pub dead: Vec<SessionProcess>,
+    /// Those among them that are left, with their bindings.
+    pub left: Vec<LeftSession>,
 }
 
 impl Change for PutRecordsRight {
     type Out = PutRight;
-    const TOUCHES: &'static [Topic] = &[Topic::Sessions];
+    const TOUCHES: &'static [Topic] = &[Topic::Sessions, Topic::Work, Topic::Inbox];
 
     fn run(self, tx: &Connection) -> Result<PutRight, StoreError> {
         let mut right = PutRight::default();
-        for dead in self.dead {
+        let is_left = |id: &str| self.left.iter().any(|left| left.id == id);
+        for dead in self.dead.into_iter().filter(|dead| !is_left(&dead.id)) {
             // It may have been registered again since it was looked at.
             let session = sessions::get(tx, &dead.id)?;
             if session.is_active() && session.pid == Some(dead.pid) {
@@ -218,7 +238,9 @@ impl Change for PutRecordsRight {
                 right.sessions_marked_gone.push(dead.name);
             }
         }
-        for binding in dangling(tx)? {
+        let left = bindings_of(tx, &self.left)?;
+        for binding in dangling(tx)?.into_iter().filter(|binding| !left.contains(&binding.binding_id)) {
+            dispatch::route_before_end(tx, &binding.binding_id, "reconcile")?;
             tx.prepare_cached("UPDATE bindings SET state = 'invalid', ended_at = ?2 WHERE id = ?1")?
                 .execute((&binding.binding_id, now_iso()))?;
             let payload = json!({
@@ -230,8 +252,17 @@ impl Change for PutRecordsRight {
             tell(tx, "binding_marked_invalid_by_reconcile", Some(&binding.task_id), payload)?;
             right.bindings_marked_invalid.push(binding.binding_id);
         }
+        right.sessions_left = self.left;
         Ok(right)
     }
+}
+
+fn bindings_of(conn: &Connection, sessions: &[LeftSession]) -> Result<Vec<String>, StoreError> {
+    let mut ids = Vec::new();
+    for session in sessions {
+        ids.extend(bindings::live_of_session(conn, &session.id)?.map(|binding| binding.id));
+    }
+    Ok(ids)
 }
 
 fn tell(
@@ -296,14 +327,14 @@ mod tests {
         let mut dead = read(&db).processes;
         dead.truncate(2);
         db.conn.execute("UPDATE sessions SET pid = 7 WHERE name = 'one-m'", []).unwrap();
-        let right = db.write(PutRecordsRight { dead }).unwrap();
+        let right = db.write(PutRecordsRight { dead, left: vec![] }).unwrap();
         assert_eq!(right.sessions_marked_gone, ["one-w"], "the other was registered again");
         assert_eq!(right.bindings_marked_invalid.len(), 1);
         assert_eq!(db.texts("SELECT state FROM bindings ORDER BY rowid"), ["invalid", "active"]);
         assert_eq!(db.texts("SELECT DISTINCT state FROM tasks"), ["candidate"]);
         let told = db.jsons("SELECT payload_json FROM events WHERE type LIKE '%reconcile' ORDER BY id");
         assert_eq!((&told[0]["name"], &told[1]["gone_role"]), (&json!("one-w"), &json!("worker")));
-        assert_eq!(db.write(PutRecordsRight { dead: vec![] }).unwrap(), PutRight::default());
+        assert_eq!(db.write(PutRecordsRight { dead: vec![], left: vec![] }).unwrap(), PutRight::default());
     }
 
     #[test]
@@ -315,6 +346,9 @@ mod tests {
             read(&db).dangling_bindings.into_iter().map(|b| (b.task_name, b.gone_role)).collect();
         assert_eq!(names.len(), 2, "{names:?}");
         assert!(names[0].1.is_some() && names[1].1.is_none(), "{names:?}");
-        assert_eq!(db.write(PutRecordsRight { dead: vec![] }).unwrap().bindings_marked_invalid.len(), 2);
+        assert_eq!(
+            db.write(PutRecordsRight { dead: vec![], left: vec![] }).unwrap().bindings_marked_invalid.len(),
+            2
+        );
     }
 }

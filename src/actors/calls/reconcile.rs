@@ -7,18 +7,23 @@ use serde::{Deserialize, Serialize};
 use super::Call;
 use super::db_doctor::look;
 use crate::actors::blocking::blocking;
+use crate::actors::liveness::record_death;
 use crate::actors::{Caller, Hub};
 use crate::codex::alive::is_alive;
-use crate::domain::{Failure, Seconds};
+use crate::domain::shell::quoted;
+use crate::domain::{Failure, FailureKind, Seconds};
 use crate::store::doctor::DbReport;
 use crate::store::drift::{
-    DanglingBinding, PutRecordsRight, PutRight, ReadRecords, SessionProcess, StuckTask,
+    DanglingBinding, LeftSession, PutRecordsRight, PutRight, ReadRecords, SessionProcess, StuckTask,
 };
+use crate::store::following::BoundSessions;
+use crate::store::sessions::LinkedSession;
 
 /// Report sessions, bindings and tasks whose record no longer fits what is there
 ///
-/// With --apply sessions whose process has ended are marked gone, and their bindings invalid. Tasks
-/// stay as they are.
+/// With --apply sessions whose process has ended are marked gone, and their bindings invalid. What a
+/// bound one wrote last is read before, and its manager is told of that and of its end; where it cannot
+/// be read, session and binding are left. Tasks stay as they are.
 #[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
 pub struct ReconcileArgs {
     /// Put the record right
@@ -49,6 +54,22 @@ pub struct ReconcileReply {
     pub schema_health: DbReport,
     /// Bound tasks that nobody has looked at for long.
     pub stuck_tasks: Vec<StuckTask>,
+    /// What the bound ones among the dead sessions wrote and nobody has read: `--apply` reads it first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread_rollouts: Vec<UnreadRollout>,
+}
+
+/// A rollout of a dead session that is not just as long as what was read of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct UnreadRollout {
+    /// The session's name.
+    pub session: String,
+    /// The rollout.
+    pub path: String,
+    /// How much of it was read, in bytes.
+    pub read_bytes: u64,
+    /// How long it is; none when it cannot be seen.
+    pub bytes: Option<u64>,
 }
 
 impl Call for ReconcileArgs {
@@ -59,8 +80,11 @@ impl Call for ReconcileArgs {
         let records = hub.store.read(ReadRecords { stuck_after_seconds }).await?;
         let dead = without_process(records.processes).await?;
         let schema_health = look(hub).await?;
+        let bound = bound_among(&dead, hub).await?;
+        let rollouts = bound.clone();
+        let unread_rollouts = blocking(move || rollouts.iter().filter_map(unread).collect()).await?;
         let applied = match self.apply {
-            true => Some(hub.store.write(PutRecordsRight { dead: dead.clone() }).await?),
+            true => Some(put_right(dead.clone(), &bound, hub).await?),
             false => None,
         };
         Ok(ReconcileReply {
@@ -69,7 +93,56 @@ impl Call for ReconcileArgs {
             dead_pid_sessions: dead,
             schema_health,
             stuck_tasks: records.stuck_tasks,
+            unread_rollouts,
         })
+    }
+}
+
+async fn bound_among(dead: &[SessionProcess], hub: &Hub) -> Result<Vec<LinkedSession>, Failure> {
+    let mut bound = hub.store.read(BoundSessions).await?;
+    bound.retain(|LinkedSession { session, .. }| {
+        dead.iter().any(|dead| dead.id == session.id && Some(dead.pid) == session.pid)
+    });
+    Ok(bound)
+}
+
+/// Blocks for a moment.
+fn unread(LinkedSession { session, .. }: &LinkedSession) -> Option<UnreadRollout> {
+    let path = session.codex_session_path.clone()?;
+    let read_bytes = session.last_ingest_offset.unwrap_or(0).unsigned_abs();
+    let bytes = std::fs::metadata(&path).ok().map(|file| file.len());
+    let unread = UnreadRollout { session: session.name.clone(), path, read_bytes, bytes };
+    // One that was not made yet, and never read, has nothing to be read.
+    (bytes.unwrap_or(0) != read_bytes).then_some(unread)
+}
+
+/// Whoever is marked gone is never read again, so what is still to be known of it is recorded before.
+async fn put_right(
+    dead: Vec<SessionProcess>,
+    bound: &[LinkedSession],
+    hub: &Hub,
+) -> Result<PutRight, Failure> {
+    let mut left = Vec::new();
+    for linked in bound {
+        match record_death(&hub.store, linked).await {
+            Ok(()) => {}
+            Err(failure) if failure.kind == FailureKind::Database => return Err(failure),
+            Err(failure) => left.push(leave(linked, failure)),
+        }
+    }
+    Ok(hub.store.write(PutRecordsRight { dead, left }).await?)
+}
+
+fn leave(LinkedSession { session, .. }: &LinkedSession, failure: Failure) -> LeftSession {
+    let failure = failure.hint(format!(
+        "to give up what it wrote last: `conveyor unbind --task TASK`, then `conveyor deregister {}`",
+        quoted(&session.name)
+    ));
+    LeftSession {
+        id: session.id.clone(),
+        name: session.name.clone(),
+        error: failure.message,
+        hints: failure.hints,
     }
 }
 

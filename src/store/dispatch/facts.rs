@@ -3,9 +3,10 @@
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::unrouted::{Fact, any_unrouted, unrouted};
+use super::unrouted::{Fact, any_unrouted, unrouted, unrouted_of};
 use super::{Claim, Entry, Push, Step, Subject, entry, pushes_to};
 use crate::domain::ids::new_id;
+use crate::domain::time::now_iso;
 use crate::domain::transport::delivery_mode;
 use crate::store::deliveries::{self, NewDelivery, Source};
 use crate::store::sessions::{self, Session};
@@ -31,10 +32,27 @@ pub(super) fn any_due(conn: &Connection, now: &str) -> Result<bool, StoreError> 
 
 /// Makes a notification of each unrouted fact and delivers it, or claims it for a push.
 pub(super) fn route(conn: &Connection, claim: &Claim, limit: usize) -> Result<Vec<Step>, StoreError> {
-    unrouted(conn, limit)?.into_iter().map(|fact| route_one(conn, claim, &fact)).collect()
+    unrouted(conn, limit)?.into_iter().map(|fact| route_one(conn, claim, &fact, deliver)).collect()
 }
 
-fn route_one(conn: &Connection, claim: &Claim, fact: &Fact) -> Result<Step, StoreError> {
+/// Makes a notification of each unrouted fact of a binding that is about to end, for no pass looks
+/// there afterwards. Where there is a push to be made, the next pass makes it.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub fn route_before_end(conn: &Connection, binding_id: &str, by: &str) -> Result<(), StoreError> {
+    let now = now_iso();
+    let claim = Claim { dispatcher_id: by.to_owned(), now: now.clone(), expires: now };
+    for fact in unrouted_of(conn, binding_id)? {
+        route_one(conn, &claim, &fact, leave)?;
+    }
+    Ok(())
+}
+
+/// Delivers a notification, or sees to it that somebody does.
+type HandOn = fn(&Connection, &Claim, &Item<'_>, Entry) -> Result<Step, StoreError>;
+
+fn route_one(conn: &Connection, claim: &Claim, fact: &Fact, hand_on: HandOn) -> Result<Step, StoreError> {
     let worker = sessions::get(conn, &fact.worker_id)?;
     let manager = sessions::get(conn, &fact.manager_id)?;
     let task = tasks::get(conn, &fact.task_id)?;
@@ -93,7 +111,7 @@ fn route_one(conn: &Connection, claim: &Claim, fact: &Fact) -> Result<Step, Stor
         target: &manager,
         payload: &payload,
     };
-    deliver(conn, claim, &item, report)
+    hand_on(conn, claim, &item, report)
 }
 
 /// A notification to be delivered to its manager.
@@ -106,29 +124,55 @@ struct Item<'a> {
     payload: &'a Value,
 }
 
-fn deliver(conn: &Connection, claim: &Claim, item: &Item<'_>, mut report: Entry) -> Result<Step, StoreError> {
-    let text = item.payload["message"].as_str().unwrap_or_default();
-    let delivery = NewDelivery {
-        source: Source::Notification,
-        notification_id: Some(item.notification_id),
-        command_id: None,
-        attempt_id: None,
-        target_session_id: &item.target.id,
-        correlation_id: item.correlation_id,
-        body: text,
-    };
-    report.insert("notification_id".into(), item.notification_id.into());
-    conn.prepare_cached("UPDATE routed_notifications SET claimed_by = ?2, claimed_at = ?3, claim_expires_at = ?4, error = NULL WHERE id = ?1")?
-        .execute((item.notification_id, &claim.dispatcher_id, &claim.now, &claim.expires))?;
-    if pushes_to(conn, item.target)?.is_empty() {
-        conn.prepare_cached("UPDATE routed_notifications SET state = 'delivered', delivered_at = ?2, delivery_mode = 'pull_required' WHERE id = ?1")?
-            .execute((item.notification_id, &claim.now))?;
-        deliveries::put_in_mailbox(conn, &delivery)?;
-        let what = "the item waits in the mailbox";
-        tell(conn, item.notification_id, "dispatch_signal_pull_required", Severity::Info, what)?;
-        return Ok(Step::Done(with_state(report, "pull_required")));
+impl Item<'_> {
+    fn text(&self) -> &str {
+        self.payload["message"].as_str().unwrap_or_default()
     }
-    let delivery = deliveries::claim(conn, &delivery)?;
+
+    fn delivery(&self) -> NewDelivery<'_> {
+        NewDelivery {
+            source: Source::Notification,
+            notification_id: Some(self.notification_id),
+            command_id: None,
+            attempt_id: None,
+            target_session_id: &self.target.id,
+            correlation_id: self.correlation_id,
+            body: self.text(),
+        }
+    }
+
+    fn claim(&self, conn: &Connection, claim: &Claim) -> Result<(), StoreError> {
+        conn.prepare_cached("UPDATE routed_notifications SET claimed_by = ?2, claimed_at = ?3, claim_expires_at = ?4, error = NULL WHERE id = ?1")?
+            .execute((self.notification_id, &claim.dispatcher_id, &claim.now, &claim.expires))?;
+        Ok(())
+    }
+
+    fn put_in_mailbox(&self, conn: &Connection, claim: &Claim, report: Entry) -> Result<Step, StoreError> {
+        conn.prepare_cached("UPDATE routed_notifications SET state = 'delivered', delivered_at = ?2, delivery_mode = 'pull_required' WHERE id = ?1")?
+            .execute((self.notification_id, &claim.now))?;
+        deliveries::put_in_mailbox(conn, &self.delivery())?;
+        let what = "the item waits in the mailbox";
+        tell(conn, self.notification_id, "dispatch_signal_pull_required", Severity::Info, what)?;
+        Ok(Step::Done(with_state(report, "pull_required")))
+    }
+}
+
+/// Puts it in the mailbox of who is not sent to, or is gone; else it stays to be claimed.
+fn leave(conn: &Connection, claim: &Claim, item: &Item<'_>, report: Entry) -> Result<Step, StoreError> {
+    if item.target.is_active() && !pushes_to(conn, item.target)?.is_empty() {
+        return Ok(Step::Done(with_state(report, "pending")));
+    }
+    item.claim(conn, claim)?;
+    item.put_in_mailbox(conn, claim, report)
+}
+
+fn deliver(conn: &Connection, claim: &Claim, item: &Item<'_>, mut report: Entry) -> Result<Step, StoreError> {
+    report.insert("notification_id".into(), item.notification_id.into());
+    item.claim(conn, claim)?;
+    if pushes_to(conn, item.target)?.is_empty() {
+        return item.put_in_mailbox(conn, claim, report);
+    }
+    let delivery = deliveries::claim(conn, &item.delivery())?;
     Ok(Step::Push(Box::new(Push {
         delivery,
         subject: Subject::Fact { notification_id: item.notification_id },
@@ -136,7 +180,7 @@ fn deliver(conn: &Connection, claim: &Claim, item: &Item<'_>, mut report: Entry)
         signal: item.signal.to_owned(),
         from: item.from.name.clone(),
         correlation_id: item.correlation_id.to_owned(),
-        text: text.to_owned(),
+        text: item.text().to_owned(),
         entry: report,
     })))
 }

@@ -26,6 +26,7 @@ use crate::domain::signal::SignalFilter;
 use crate::domain::time::iso;
 use crate::domain::transport::TransportKind;
 
+pub use facts::route_before_end;
 pub use loops::{LookDue, LooksDue};
 pub use nudges::{ClaimNudge, RecordInterrupt, RefuseNudge};
 pub use preview::PreviewPass;

@@ -107,6 +107,19 @@ pub(super) fn unrouted(conn: &Connection, limit: usize) -> Result<Vec<Fact>, Sto
     Ok(facts)
 }
 
+/// Those of one binding, in the same order.
+pub(super) fn unrouted_of(conn: &Connection, binding_id: &str) -> Result<Vec<Fact>, StoreError> {
+    let mut facts = Vec::new();
+    for table in &TABLES {
+        let mut statement =
+            conn.prepare_cached(&format!("{} AND b.id = ?1 ORDER BY f.id", table.unrouted()))?;
+        for fact in statement.query_map([binding_id], |row| table.fact(row))? {
+            facts.push(fact?);
+        }
+    }
+    Ok(facts)
+}
+
 pub(super) fn any_unrouted(conn: &Connection) -> Result<bool, StoreError> {
     for table in &TABLES {
         let sql = format!("SELECT EXISTS ({})", table.unrouted());

@@ -99,6 +99,78 @@ fn who_died_while_nobody_looked_is_known_when_somebody_does() {
     }
 }
 
+/// What was routed to managers, in that order.
+fn routed(world: &World) -> Vec<String> {
+    texts(world, "SELECT signal_type FROM routed_notifications ORDER BY id")
+}
+
+#[test]
+fn reconciling_tells_of_what_the_dead_did_before_their_binding_ends() {
+    let mut pair = Pair::new();
+    pair.worker.rollout.begin("work").unwrap();
+    pair.worker.rollout.complete("done").unwrap();
+    pair.worker.kill();
+    let length = std::fs::metadata(&pair.worker.rollout.path).unwrap().len();
+
+    let planned = pair.world.conveyor(&["reconcile"]).ok().json();
+    let unread = &planned["unread_rollouts"];
+    assert_eq!((&unread[0]["session"], &unread[0]["bytes"]), (&json!("w1"), &json!(length)));
+    assert_eq!((unread.as_array().unwrap().len(), routed(&pair.world).len()), (1, 0));
+
+    let applied = pair.world.conveyor(&["reconcile", "--apply"]).ok().json()["applied"].take();
+    assert_eq!(applied["sessions_marked_gone"], json!(["w1"]));
+    assert_eq!(texts(&pair.world, "SELECT state FROM bindings"), ["invalid"]);
+    let expected = ["worker_task_complete", "session_exited"];
+    assert_eq!(routed(&pair.world), expected);
+    let again = pair.world.conveyor(&["reconcile", "--apply"]).ok().json();
+    assert_eq!(again.get("unread_rollouts"), None);
+
+    pair.world.conveyor(&["run", "--detach"]).ok();
+    let inbox = || pair.world.conveyor(&["session-inbox", "m1", "--json"]).ok().json();
+    wait_for("both in the inbox", PATIENCE, || {
+        (inbox()["items"].as_array().unwrap().len() == 2).then_some(())
+    });
+    assert_eq!(routed(&pair.world), expected);
+    pair.world.conveyor(&["run", "--stop"]).ok();
+}
+
+#[test]
+fn a_supervisor_and_a_reconciliation_tell_once() {
+    let mut pair = Pair::new();
+    pair.world.conveyor(&["run", "--detach"]).ok();
+    pair.worker.rollout.begin("work").unwrap();
+    pair.worker.rollout.complete("done").unwrap();
+    pair.worker.kill();
+    pair.world.conveyor(&["reconcile", "--apply"]).ok();
+    assert_eq!(routed(&pair.world), ["worker_task_complete", "session_exited"]);
+    assert_eq!(texts(&pair.world, "SELECT state FROM bindings"), ["invalid"]);
+    pair.world.conveyor(&["run", "--stop"]).ok();
+}
+
+#[test]
+fn who_cannot_be_read_is_left_by_a_reconciliation() {
+    let mut pair = Pair::new();
+    pair.worker.rollout.begin("work").unwrap();
+    pair.world.conveyor(&["ingest", "w1"]).ok();
+    pair.worker.rollout.complete("done").unwrap();
+    pair.worker.kill();
+    let (path, away) = (pair.worker.rollout.path.clone(), pair.world.root().join("away"));
+    std::fs::rename(&path, &away).unwrap();
+
+    let applied = pair.world.conveyor(&["reconcile", "--apply"]).exits(1).json()["applied"].take();
+    assert_eq!(
+        (&applied["sessions_marked_gone"], &applied["sessions_left"][0]["name"]),
+        (&json!([]), &json!("w1"))
+    );
+    assert!(applied["sessions_left"][0]["error"].as_str().unwrap().contains("does not exist"), "{applied}");
+    assert_eq!(texts(&pair.world, "SELECT state FROM bindings"), ["active"]);
+
+    std::fs::rename(&away, &path).unwrap();
+    pair.world.conveyor(&["reconcile", "--apply"]).ok();
+    assert_eq!(texts(&pair.world, "SELECT state FROM bindings"), ["invalid"]);
+    assert_eq!(routed(&pair.world), ["worker_task_complete", "session_exited"]);
+}
+
 #[tokio::test]
 async fn an_app_server_that_was_killed_takes_its_sessions_turn_with_it() {
     let world = World::with_codex(Script::new().on("hang", [say("hm"), hang()]));

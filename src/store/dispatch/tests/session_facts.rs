@@ -66,3 +66,28 @@ fn nobody_is_told_of_what_is_not_so_any_more_or_concerns_no_manager() {
     check("worker", SessionFactKind::Exited, "UPDATE session_facts SET routed_at = 'now'");
     check("worker", SessionFactKind::Exited, "UPDATE bindings SET state = 'ended'");
 }
+
+/// The notifications and their states.
+fn left(desk: &Desk) -> Vec<String> {
+    desk.db.texts("SELECT signal_type || ' ' || state FROM routed_notifications ORDER BY id")
+}
+
+#[test]
+fn what_was_not_told_when_a_binding_ends_is_pushed_later_or_waits_in_the_mailbox() {
+    fn check(manager: &str, state: &str) -> Desk {
+        let desk = Desk::pushing();
+        desk.fact("a", TurnOutcome::Completed);
+        desk.becomes_known(&desk.bound.worker.id, SessionFactKind::Exited);
+        desk.run(manager);
+        route_before_end(&desk.db.conn, &desk.bound.binding.id, "reconcile").unwrap();
+        desk.run("UPDATE bindings SET state = 'invalid'");
+        let expected = [format!("worker_task_complete {state}"), format!("session_exited {state}")];
+        assert_eq!(left(&desk), expected, "{manager}");
+        desk
+    }
+    let mut desk = check("UPDATE sessions SET cwd = cwd", "pending");
+    assert!(desk.pass().iter().all(|step| matches!(step, Step::Push(_))));
+    check("UPDATE sessions SET tmux_session = NULL", "delivered");
+    let mut desk = check("UPDATE sessions SET state = 'gone'", "delivered");
+    assert!(desk.pass().is_empty());
+}
