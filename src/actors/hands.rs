@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::ending::end;
+use super::ingest;
 use super::session::{Interrupt, Interrupted, Nudge, Terminals};
 use super::tmux::Terminal;
 use super::transport::{
@@ -63,7 +64,12 @@ impl Hands {
 
     pub(super) async fn end(&self) -> Result<bool, Failure> {
         let linked = self.linked().await?;
-        end(&linked, &self.terminal(&linked)).await
+        let was_running = end(&linked, &self.terminal(&linked)).await?;
+        if linked.session.is_active() && linked.session.codex_session_path.is_some() {
+            // Once it is marked gone nobody reads what it wrote last.
+            ingest::read_out(&self.store, &self.session_id).await?;
+        }
+        Ok(was_running)
     }
 
     pub(super) async fn deliver(&self, push: Push) -> Result<Entry, Failure> {

@@ -7,6 +7,8 @@ use crate::support::wait::PATIENCE;
 use crate::support::{Script, Terminal, World, wait_for};
 use rusqlite::Connection;
 use serde_json::{Value, json};
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::thread;
 
@@ -129,6 +131,22 @@ fn a_session_is_stopped_once() {
     let refused = world.conveyor(&["stop", "m1"]).exits(1);
     assert!(refused.stderr.contains("conveyor deregister m1"), "{}", refused.text());
     assert_eq!(states(&world), ["candidate", "m1 active", "w1 gone"]);
+}
+
+#[test]
+fn what_a_session_wrote_last_is_told_although_it_was_stopped() {
+    let world = World::new();
+    pair_by_hand(&world);
+    let path = texts(&world, "SELECT codex_session_path FROM sessions WHERE name = 'w1'").remove(0);
+    let turn = r#"{"type":"event_msg","payload":{"type":"task_started","turn_id":"a"}}
+{"type":"event_msg","payload":{"type":"task_complete","turn_id":"a"}}
+"#;
+    OpenOptions::new().append(true).open(path).unwrap().write_all(turn.as_bytes()).unwrap();
+    world.conveyor(&["stop", "w1"]).ok();
+    assert_eq!(states(&world), ["candidate", "m1 active", "w1 gone"]);
+    world.conveyor(&["dispatch", "--once"]).ok();
+    let inbox = world.conveyor(&["session-inbox", "m1", "--json"]).ok().json();
+    assert_eq!(inbox["items"][0]["signal_type"], "worker_task_complete", "{inbox}");
 }
 
 #[test]

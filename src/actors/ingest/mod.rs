@@ -64,7 +64,7 @@ pub async fn catch_up(store: &Store, cursor: Cursor) -> Result<(Ingested, Cursor
     }
 }
 
-/// Reads what is left in a rollout that its session is about to leave for another one.
+/// Reads what is left in a rollout that its session is about to leave, for another one or for good.
 ///
 /// A file that cannot be read keeps nobody from leaving it: that is logged.
 ///
