@@ -19,6 +19,7 @@ use super::blocking::blocking;
 use super::dispatcher::{Dispatcher, MakePass};
 use super::doubt::{self, Doubt};
 use super::ending::End;
+use super::evidence;
 use super::file_watch::{CatchUp, FileWatch};
 use super::hub::gone;
 use super::idle;
@@ -245,6 +246,7 @@ impl Actor for Guardian {
             let doubts = doubt::sweep(self.store.clone(), ctx.address().recipient());
             ctx.spawn(doubts.into_actor(self));
             ctx.spawn(idle::sweep(self.store.clone()).into_actor(self));
+            ctx.spawn(evidence::lost::sweep(self.store.clone()).into_actor(self));
             ctx.spawn(launch::sweep(self.store.clone()).into_actor(self));
         }
     }

@@ -5,7 +5,7 @@ use super::words::words;
 words! {
     /// How the command of a piece of evidence went.
     EvidenceState {
-        /// It was started; no end is on record. When its runner is gone, there never will be.
+        /// It was started; no end is on record. When its runner is gone, it fails at the next look.
         Running = "running",
         /// It exited with 0.
         Passed = "passed",

@@ -1,11 +1,13 @@
 //! Executed evidence: commands that the program runs itself, and how long they count.
 
-use crate::support::World;
+use crate::support::wait::PATIENCE;
+use crate::support::{World, wait_for};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// A world with a task `t1` and a git work tree.
 fn with_repository() -> (World, PathBuf) {
@@ -125,4 +127,30 @@ fn what_a_command_came_to_is_the_exit_code() {
     assert_eq!((&outside["freshness"], &outside["worktree"]), (&json!("no_tree"), &Value::Null));
     let listed = world.conveyor(&["evidence"]).ok();
     assert_eq!(listed.stdout.lines().count(), 6, "{}", listed.text());
+}
+
+#[test]
+fn evidence_whose_runner_was_killed_has_failed() {
+    let (world, directory) = with_repository();
+    for conclude in [["reconcile", "--apply"], ["run", "--detach"]] {
+        let started = directory.join("started");
+        let script = format!("echo $$ > {}; exec sleep 1000", started.display());
+        let mut command = world.command(env!("CARGO_BIN_EXE_conveyor"));
+        command.args(["evidence", "run", "t1", "--", "/bin/sh", "-c", &script]).current_dir(&directory);
+        let mut runner = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let pid =
+            wait_for("the command", PATIENCE, || fs::read_to_string(&started).ok()?.trim().parse().ok());
+        fs::remove_file(&started).unwrap();
+        let newest = || world.conveyor(&["evidence", "--json"]).ok().json()[0].clone();
+        world.conveyor(&["reconcile", "--apply"]).ok();
+        assert_eq!(newest()["state"], "running");
+        runner.kill().unwrap();
+        runner.wait().unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+        world.conveyor(&conclude).ok();
+        let ended = wait_for("its end", PATIENCE, || Some(newest()).filter(|one| one["state"] != "running"));
+        assert_eq!((&ended["state"], &ended["duration_ms"]), (&json!("failed"), &json!(null)));
+        assert!(ended["error"].as_str().unwrap().contains("runner was gone"), "{ended}");
+    }
+    world.conveyor(&["run", "--stop"]).ok();
 }

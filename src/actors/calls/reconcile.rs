@@ -8,7 +8,7 @@ use super::Call;
 use super::db_doctor::look;
 use crate::actors::blocking::blocking;
 use crate::actors::liveness::record_death;
-use crate::actors::{Caller, Hub};
+use crate::actors::{Caller, Hub, evidence};
 use crate::codex::alive::is_alive;
 use crate::domain::shell::quoted;
 use crate::domain::{Failure, FailureKind, Seconds};
@@ -23,7 +23,7 @@ use crate::store::sessions::LinkedSession;
 ///
 /// With --apply sessions whose process has ended are marked gone, and their bindings invalid. What a
 /// bound one wrote last is read before, and its manager is told of that and of its end; where it cannot
-/// be read, session and binding are left. Tasks stay as they are.
+/// be read, session and binding are left. Evidence whose runner is gone has failed. Tasks stay as they are.
 #[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
 pub struct ReconcileArgs {
     /// Put the record right
@@ -130,6 +130,7 @@ async fn put_right(
             Err(failure) => left.push(leave(linked, failure)),
         }
     }
+    evidence::lost::conclude(&hub.store).await?;
     Ok(hub.store.write(PutRecordsRight { dead, left }).await?)
 }
 

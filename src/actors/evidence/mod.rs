@@ -1,5 +1,6 @@
 //! Taking evidence: running a command, keeping what it wrote, and seeing what it ran on.
 
+pub mod lost;
 mod tree;
 
 use std::fs::{DirBuilder, File};
@@ -119,14 +120,14 @@ async fn outcome(
                 state: EvidenceState::NotStarted,
                 exit_code: None,
                 error: Some(error.to_string()),
-                duration_ms: 0,
+                duration_ms: Some(0),
                 output: None,
                 tree_after,
             });
         }
     };
     let (state, exit_code, error) = verdict(done.end);
-    let duration_ms = i64::try_from(done.took.as_millis()).unwrap_or(i64::MAX);
+    let duration_ms = Some(i64::try_from(done.took.as_millis()).unwrap_or(i64::MAX));
     let file = output_file(&paths, begun);
     Ok(match blocking(move || keep(&file, &done.output)).await? {
         Ok(output) => RunOutcome { state, exit_code, error, duration_ms, output: Some(output), tree_after },
@@ -177,11 +178,12 @@ fn keep(file: &Path, captured: &Captured) -> io::Result<KeptOutput> {
     })
 }
 
-/// Looks again at the work trees that a task's evidence was taken on.
+/// Looks again at the work trees that a task's evidence was taken on, and at who runs what has not ended.
 ///
 /// # Errors
 /// `NotFound` for an unknown task.
 pub async fn look_again(task: &str, store: &Store, paths: &Paths) -> Result<(), Failure> {
+    lost::conclude(store).await?;
     let worktrees = store.read(WorktreesOf { task: task.to_owned() }).await?;
     look_at(worktrees, store, paths).await
 }

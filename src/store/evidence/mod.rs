@@ -2,6 +2,7 @@
 
 mod gate;
 mod run;
+mod runners;
 #[cfg(test)]
 mod tests;
 mod trees;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use gate::{ExecutedAudit, Unproven, audit, fresh_for_pass};
 pub use run::{About, BeginEvidence, Begun, EndEvidence, Ended, KeptOutput, RunOutcome, Satisfy, TreeState};
+pub use runners::{EndLost, EvidenceRunner, EvidenceRunners};
 pub use trees::{SawTree, SeenTree, WorktreesOf};
 
 use super::tasks;

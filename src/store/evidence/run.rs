@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use serde_json::{Map, Value, json};
 
-use super::{ExecutedEvidence, get};
+use super::{ExecutedEvidence, get, runners};
 use crate::domain::criteria::{ADVERSARIAL_CHECK, CriterionSource, CriterionStatus};
 use crate::domain::evidence::EvidenceState;
 use crate::domain::loop_evidence::Receipt;
@@ -111,6 +111,7 @@ impl Change for BeginEvidence {
             tree.map(|tree| &tree.tree),
         ))?;
         let evidence = get(tx, tx.last_insert_rowid())?;
+        runners::begin(tx, evidence.id)?;
         tell(tx, &evidence, "executed_evidence_started")?;
         Ok(Begun { evidence_id: evidence.id, task_id: task.id })
     }
@@ -186,7 +187,7 @@ pub struct RunOutcome {
     /// Why there is no exit code.
     pub error: Option<String>,
     /// How long it took.
-    pub duration_ms: i64,
+    pub duration_ms: Option<i64>,
     /// What it wrote.
     pub output: Option<KeptOutput>,
     /// The tree after it.
@@ -251,6 +252,7 @@ impl Change for EndEvidence {
         if ended == 0 {
             return Err(Failure::internal(format!("evidence {} has ended before", evidence.id)).into());
         }
+        runners::end(tx, evidence.id)?;
         tell(tx, &evidence, "executed_evidence_recorded")?;
         if let (Some(run), Some(iteration)) = (evidence.loop_run_id.clone(), evidence.iteration) {
             leave_receipt(tx, &evidence, run, iteration)?;

@@ -54,7 +54,7 @@ fn end(evidence_id: i64, exit_code: i32) -> EndEvidence {
         state,
         exit_code: Some(exit_code),
         error: None,
-        duration_ms: 12,
+        duration_ms: Some(12),
         output: Some(KeptOutput { path: "/x/1.log".into(), sha256: "ab".into(), bytes: 3, kept_bytes: 3 }),
         tree_after: Some(TREE.into()),
     };
