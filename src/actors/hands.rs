@@ -11,7 +11,6 @@ use super::tmux::Terminal;
 use super::transport::{
     AppServerTransport, Connection, Letter, QueueTransport, Sending, TmuxTransport, Transport,
 };
-use crate::codex::alive::is_alive;
 use crate::codex::pane::{PaneClass, PaneSigns, classify};
 use crate::domain::Failure;
 use crate::domain::header::OriginHeader;
@@ -228,9 +227,7 @@ impl Hands {
             }
             (TransportKind::Tmux, ..) => {
                 let (terminal, target) = self.pane(linked)?;
-                let session = linked.session.tmux_session.clone().unwrap_or_default();
-                let program_is_alive = linked.session.pid.is_some_and(is_alive);
-                Ok(Box::new(TmuxTransport { terminal, target, session, program_is_alive }))
+                Ok(Box::new(TmuxTransport::new(terminal, target, linked)))
             }
             _ => Err(Failure::refused(format!("session {} has no {kind} transport", linked.session.name))),
         }

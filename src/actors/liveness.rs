@@ -32,6 +32,13 @@ pub(super) struct Watched {
     started_at: Option<String>,
 }
 
+impl Watched {
+    /// The process alone.
+    pub(super) fn into_process(self) -> Process {
+        self.process
+    }
+}
+
 /// The processes that a session was recorded with.
 pub(super) fn processes_of(linked: &LinkedSession) -> Vec<Watched> {
     let (session, link) = (&linked.session, linked.link.as_ref());

@@ -12,6 +12,7 @@ pub mod ending;
 pub mod evidence;
 pub mod export;
 pub mod file_watch;
+mod foreground;
 pub mod gateway;
 mod git;
 pub mod guardian;

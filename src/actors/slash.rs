@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::hands::Hands;
 use super::transport::{Sending, TmuxTransport};
-use crate::codex::alive::is_alive;
 use crate::codex::app_server::{AppServer, ThreadStatus};
 use crate::domain::Failure;
 use crate::domain::shell::quoted;
@@ -41,9 +40,7 @@ impl Hands {
             ));
         }
         let (terminal, target) = self.pane(&linked)?;
-        let session = linked.session.tmux_session.clone().unwrap_or_default();
-        let program_is_alive = linked.session.pid.is_some_and(is_alive);
-        let transport = TmuxTransport { terminal, target, session, program_is_alive };
+        let transport = TmuxTransport::new(terminal, target, &linked);
         match transport.send_command(command.as_str()).await {
             Sending::Sent(details) => Ok(report(&linked, command, TransportKind::Tmux, details)),
             Sending::NotSent(error) => Err(not_sent(&linked, command, &error).hint(wait_hint(&linked))),

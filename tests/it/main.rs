@@ -15,6 +15,7 @@ mod database;
 mod demo;
 mod evidence;
 mod export;
+mod foreground;
 mod fuzz;
 mod harness;
 mod import;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::Worker;
+use crate::actors::foreground::program_reads;
 use crate::actors::window::attach_command;
-use crate::codex::discover::system_processes;
 use crate::codex::pane::{PaneClass, PaneSigns, classify};
 use crate::domain::Failure;
 use crate::domain::shell::quoted;
-use crate::tmux::{KeyName, PaneView, SessionName, Target, TmuxServer, is_shell};
+use crate::tmux::{KeyName, PaneView, SessionName, Target, TmuxServer};
 
 /// Codex takes a paste as one event; an Enter in the same instant would become a line break in it.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -34,7 +34,7 @@ impl Worker {
             let look = format!("look at it: {}", attach_command(server, &self.session()?));
             Err(Failure::refused(format!("worker {} was told nothing: {why}", self.name)).hint(look))
         };
-        if view.pane.dead || (view.pane.shows_shell() && !runs_a_program(view.pane.pid)) {
+        if view.pane.dead || (view.pane.shows_shell() && !program_reads(view.pane.pid, &[view.pane.pid])) {
             return refused("its program has exited".to_owned());
         }
         if class.blocks_paste() {
@@ -79,16 +79,4 @@ impl Worker {
         }
         Ok(running)
     }
-}
-
-/// Whether a shell was started for one command line and waits for a program in it: it reads nothing
-/// that is typed.
-fn runs_a_program(shell: u32) -> bool {
-    let processes = system_processes();
-    let is_for_one_line = processes.arguments(shell).is_ok_and(|words| words.iter().any(|word| word == "-c"));
-    let is_program = |pid: &u32| {
-        processes.arguments(*pid).is_ok_and(|words| words.first().is_some_and(|program| !is_shell(program)))
-    };
-    let children = processes.children(shell).unwrap_or_default();
-    is_for_one_line && !children.is_empty() && children.iter().all(is_program)
 }

@@ -142,6 +142,8 @@ async fn a_text_that_stands_typed_but_not_submitted_is_unknown() {
         .await;
     let approval = |pane: &FakePane| pane.state().screen_after_paste = Some(captured("approval-exec"));
     check(approval, "Enter was not pressed", 0).await;
+    check(|pane| pane.state().program_after_paste = Some("bash"), "Enter was not pressed: the shell bash", 0)
+        .await;
     check(|pane| pane.state().paste_error = Some(no_answer), "gave no answer", 0).await;
 }
 

@@ -18,6 +18,8 @@ pub(in crate::actors) struct State {
     pub(in crate::actors) screen: Option<String>,
     /// Shown in place of the composer as soon as text was pasted.
     pub(in crate::actors) screen_after_paste: Option<String>,
+    /// In the foreground as soon as text was pasted.
+    pub(in crate::actors) program_after_paste: Option<&'static str>,
     /// What stands in the composer.
     pub(in crate::actors) draft: String,
     pub(in crate::actors) dead: bool,
@@ -139,6 +141,7 @@ impl Handler<Paste> for FakePane {
         state.done.push(format!("paste {text}"));
         state.draft.push_str(&text);
         state.screen = state.screen_after_paste.take();
+        state.program = state.program_after_paste.take().or(state.program);
         state.paste_error.map_or(Ok(()), |error| Err(error()))
     }
 }

@@ -10,12 +10,18 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::json;
 
 use super::{Letter, NotReady, Sending, Transport};
+use crate::actors::blocking::blocking;
+use crate::actors::foreground::program_reads;
+use crate::actors::liveness::{Watched, processes_of};
 use crate::actors::tmux::{Terminal, TerminalError};
+use crate::codex::exit::Process;
 use crate::codex::pane::{PaneClass, PaneSigns, classify, composer_text};
 use crate::domain::OriginHeader;
+use crate::domain::shell::quoted;
 use crate::domain::transport::TransportKind;
 use crate::fault::Point;
-use crate::tmux::{KeyName, PaneView, Target};
+use crate::store::sessions::{LinkedSession, Session};
+use crate::tmux::{KeyName, Pane, PaneView, Target};
 
 /// Codex takes a paste as one event; an Enter in the same instant would become a line break in it.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -29,16 +35,31 @@ const ENTER_PATIENCE: Duration = Duration::from_millis(700);
 /// Pushes into a pane.
 pub struct TmuxTransport {
     /// The tmux server.
-    pub terminal: Terminal,
+    terminal: Terminal,
     /// The pane.
-    pub target: Target,
+    target: Target,
     /// The target's tmux session as it was registered, for the report.
-    pub session: String,
-    /// Whether the session's process is alive, as far as is known.
-    pub program_is_alive: bool,
+    session: String,
+    /// The processes that the target was registered with.
+    processes: Vec<Process>,
+    /// Registers the target again.
+    register: String,
 }
 
 impl TmuxTransport {
+    /// Pushes into `target`, the pane of a registered session.
+    pub fn new(terminal: Terminal, target: Target, linked: &LinkedSession) -> Self {
+        let Session { name, role, tmux_session, .. } = &linked.session;
+        let session = tmux_session.clone().unwrap_or_default();
+        let register = format!(
+            "conveyor register-{role} --name {} --pid PID --tmux-session {}",
+            quoted(name),
+            quoted(&session)
+        );
+        let processes = processes_of(linked).into_iter().map(Watched::into_process).collect();
+        Self { terminal, target, session, processes, register }
+    }
+
     async fn look(&self) -> Result<(PaneView, PaneClass), TerminalError> {
         let view = self.terminal.view(self.target.clone(), 0).await?;
         let signs = PaneSigns { title: Some(&view.pane.title), will_retry: false };
@@ -54,14 +75,8 @@ impl TmuxTransport {
         if view.pane.dead {
             return not_ready(format!("the program in tmux session {} has exited", self.session), false);
         }
-        if view.pane.shows_shell() && !self.program_is_alive {
-            return not_ready(
-                format!(
-                    "Codex has exited; tmux session {} shows a shell, which would run the text",
-                    self.session
-                ),
-                false,
-            );
+        if let Some(shell) = self.shell_in_front(&view.pane).await {
+            return not_ready(shell, false);
         }
         if matches!(class, PaneClass::Dead(_)) {
             return not_ready(format!("nobody works behind tmux session {} ({class})", self.session), false);
@@ -86,6 +101,40 @@ impl TmuxTransport {
             );
         }
         Ok(())
+    }
+
+    /// Why what is typed would be run by a shell, unless the registered program reads it.
+    async fn shell_in_front(&self, pane: &Pane) -> Option<String> {
+        if !pane.shows_shell() {
+            return None;
+        }
+        let (processes, pane_pid) = (self.processes.clone(), pane.pid);
+        let is_read = move || {
+            let running = processes.iter().filter(|process| process.is_running());
+            let mut pids: Vec<u32> = running.filter_map(|process| process.pid.try_into().ok()).collect();
+            if pids.is_empty() {
+                return false;
+            }
+            // The registered process may be a server elsewhere, and the pane's own a mere script.
+            pids.push(pane_pid);
+            program_reads(pane_pid, &pids)
+        };
+        // Whoever cannot look has seen no program.
+        if blocking(is_read).await.unwrap_or(false) {
+            return None;
+        }
+        let registered: Vec<String> = self.processes.iter().map(|process| process.pid.to_string()).collect();
+        let registered = match registered.as_slice() {
+            [] => "no program is registered for it".to_owned(),
+            pids => {
+                format!("the program that was registered (process {}) does not read there", pids.join(", "))
+            }
+        };
+        Some(format!(
+            "the shell {} stands in the foreground of tmux session {} and would run the text: {registered}; \
+             when Codex runs there: `{}`",
+            pane.program, self.session, self.register
+        ))
     }
 
     /// Submits a message of ours that somebody typed and died before pressing Enter. That it is
@@ -149,7 +198,14 @@ impl TmuxTransport {
                         pane_class: Some(class.to_string()),
                     };
                 }
-                Ok(_) => {}
+                Ok((view, class)) => {
+                    if let Some(shell) = self.shell_in_front(&view.pane).await {
+                        return Sending::Unknown {
+                            error: format!("the text was typed, Enter was not pressed: {shell}"),
+                            pane_class: Some(class.to_string()),
+                        };
+                    }
+                }
                 Err(error) => return Sending::Unknown { error: error.to_string(), pane_class: None },
             }
             if let Err(error) = self.terminal.press(pane.clone(), KeyName::enter()).await {

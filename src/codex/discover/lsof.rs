@@ -2,7 +2,7 @@
 
 use super::{
     error::{ProcessError, is_forbidden},
-    processes::ProcessTable,
+    processes::{ProcessTable, Tty},
 };
 use crate::codex::process::output_within;
 use jiff::{SignedDuration, Timestamp};
@@ -47,6 +47,11 @@ impl ProcessTable for Lsof {
         // `ps` cuts the age to whole seconds, so that the process may be older by one.
         Ok(Timestamp::now() - age - SignedDuration::from_secs(1))
     }
+
+    fn tty(&self, pid: u32) -> Result<Option<Tty>, ProcessError> {
+        let output = run(pid, "ps", &["-o", "stat=", "-o", "tty=", "-p", &pid.to_string()])?;
+        parse_tty(&text(&output.stdout)).ok_or(ProcessError::Gone { pid })
+    }
 }
 
 /// The processes that have `file` open.
@@ -76,6 +81,13 @@ fn parse_open_files(pid: u32, stdout: &str, stderr: &str) -> Result<Vec<PathBuf>
         return Err(ProcessError::from_words(pid, complaint));
     }
     if stdout.is_empty() { Err(ProcessError::Gone { pid }) } else { Ok(files) }
+}
+
+/// The state, with a `+` in the foreground, and the terminal: question marks for none.
+fn parse_tty(line: &str) -> Option<Option<Tty>> {
+    let (state, device) = line.trim().split_once(char::is_whitespace)?;
+    let device = Some(device.trim()).filter(|device| !device.starts_with('?'));
+    Some(device.map(|device| Tty { device: device.to_owned(), in_foreground: state.contains('+') }))
 }
 
 /// The `[[days-]hours:]minutes:seconds` of `ps -o etime=`.
@@ -126,6 +138,20 @@ mod tests {
         check("", "", Err("there is no process 7"));
         check("p7\nn/proc/7/fd (opendir: Permission denied)\n", "", Err("may not look into process 7"));
         check("", "lsof: Operation not permitted", Err("may not look into process 7"));
+    }
+
+    #[test]
+    fn terminals() {
+        fn check(line: &str, expected: Option<Option<(&str, bool)>>) {
+            let found = parse_tty(line);
+            let found = found.as_ref().map(|tty| tty.as_ref().map(|tty| (&*tty.device, tty.in_foreground)));
+            assert_eq!(found, expected, "{line}");
+        }
+        check("Ss+  ttys003\n", Some(Some(("ttys003", true))));
+        check("T    pts/3\n", Some(Some(("pts/3", false))));
+        check("Ss   ??\n", Some(None));
+        check("S    ?\n", Some(None));
+        check("", None);
     }
 
     #[test]

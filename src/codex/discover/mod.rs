@@ -21,7 +21,7 @@ pub use locks::{LockHolder, lock_holder};
 pub use lsof::Lsof;
 #[cfg(target_os = "linux")]
 pub use proc_fs::ProcFs;
-pub use processes::{ProcessTable, system_processes};
+pub use processes::{ProcessTable, Tty, system_processes};
 pub use rollouts::{home_of_rollout, rollout_for_thread};
 
 use super::rollout::SessionMeta;

@@ -1,6 +1,9 @@
 //! Linux: `/proc`.
 
-use super::{error::ProcessError, processes::ProcessTable};
+use super::{
+    error::ProcessError,
+    processes::{ProcessTable, Tty},
+};
 use jiff::Timestamp;
 use procfs::{
     ProcError, ProcResult, boot_time_secs,
@@ -41,6 +44,12 @@ impl ProcessTable for ProcFs {
         let start_secs = boot_secs.saturating_add(since_boot_ticks / ticks_per_second());
         let start_secs = i64::try_from(start_secs).unwrap_or(i64::MAX);
         Timestamp::from_second(start_secs).map_err(|e| ProcessError::Failed { pid, reason: e.to_string() })
+    }
+
+    fn tty(&self, pid: u32) -> Result<Option<Tty>, ProcessError> {
+        let stat = process(pid).and_then(|process| process.stat()).map_err(|e| error(pid, e))?;
+        let tty = Tty { device: stat.tty_nr.to_string(), in_foreground: stat.pgrp == stat.tpgid };
+        Ok((stat.tty_nr != 0).then_some(tty))
     }
 }
 

@@ -4,6 +4,15 @@ use super::{error::ProcessError, lsof::Lsof};
 use jiff::Timestamp;
 use std::path::PathBuf;
 
+/// The terminal that a process belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tty {
+    /// Which; the same words for every process of it.
+    pub device: String,
+    /// The process is of the group that reads what is typed there.
+    pub in_foreground: bool,
+}
+
 /// The processes of this machine.
 pub trait ProcessTable {
     /// The processes that `pid` started and that still run.
@@ -29,6 +38,12 @@ pub trait ProcessTable {
     /// # Errors
     /// As [`ProcessTable::children`].
     fn started_at(&self, pid: u32) -> Result<Timestamp, ProcessError>;
+
+    /// The terminal of `pid`, if it has one.
+    ///
+    /// # Errors
+    /// As [`ProcessTable::children`].
+    fn tty(&self, pid: u32) -> Result<Option<Tty>, ProcessError>;
 }
 
 /// The processes as the system tells of them: `/proc` on Linux, else `lsof`, `pgrep` and `ps`.

@@ -1,6 +1,10 @@
 //! Processes and rollouts for the tests here.
 
-use super::{error::ProcessError, held::LOCK_DIRECTORY, processes::ProcessTable};
+use super::{
+    error::ProcessError,
+    held::LOCK_DIRECTORY,
+    processes::{ProcessTable, Tty},
+};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::{
@@ -90,6 +94,10 @@ impl ProcessTable for FakeProcesses {
     fn started_at(&self, pid: u32) -> Result<Timestamp, ProcessError> {
         self.children(pid).map(|_| Timestamp::UNIX_EPOCH)
     }
+
+    fn tty(&self, pid: u32) -> Result<Option<Tty>, ProcessError> {
+        self.children(pid).map(|_| None)
+    }
 }
 
 /// Looks at a shell, its child and their files through `processes`.
@@ -125,4 +133,5 @@ pub(super) fn check_on_real_processes(processes: &dyn ProcessTable) {
         assert_eq!(gone, Err(ProcessError::Gone { pid }));
     }
     assert_eq!(processes.started_at(pid), Err(ProcessError::Gone { pid }));
+    assert_eq!(processes.tty(pid), Err(ProcessError::Gone { pid }));
 }
