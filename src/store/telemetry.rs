@@ -91,7 +91,7 @@ impl Event {
 }
 
 /// Writes one telemetry event; gives its id, `telemetry-<uuid>`. Before the transaction is committed,
-/// [`enter_after`] makes it found and counted.
+/// it is entered in the index and the counts.
 ///
 /// # Errors
 /// Whatever SQLite answers.
