@@ -93,6 +93,9 @@ pub struct LiveSession {
     pub state: String,
     /// The pane it was seen in.
     pub tmux_pane_id: Option<String>,
+    /// No process and no terminal is recorded that could be looked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_watched: bool,
     /// What the supervisor knows of it: it has exited, it waits for somebody, …
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<SessionFact>,
@@ -211,6 +214,7 @@ fn live_session(
     LiveSession {
         id: session.id,
         live,
+        not_watched: session.pid.is_none() && session.tmux_session.is_none(),
         name: session.name,
         pid: session.pid,
         recorded_pane_id: session.tmux_pane_id,
@@ -231,7 +235,7 @@ fn drift(role: Role, session: &LiveSession) -> Option<Drift> {
             DriftKind::Gone,
             format!("{role} {name} is bound but recorded as {}; try `conveyor reconcile`", session.state),
         )
-    } else if !session.live {
+    } else if !session.live && !session.not_watched {
         (
             DriftKind::NotLive,
             format!("{role} {name} is recorded as active but does not run; try `conveyor reconcile`"),
@@ -356,6 +360,8 @@ mod tests {
             seen
         };
         check("", HashMap::new(), &[("w1", DriftKind::NotLive), ("m1", DriftKind::NotLive)]);
+        let unwatched = "UPDATE sessions SET pid = NULL, tmux_session = NULL WHERE id = 'w'";
+        check(unwatched, HashMap::new(), &[("m1", DriftKind::NotLive)]);
         check("", moved(Some("%2")), &[("w1", DriftKind::PaneChanged)]);
         check("", moved(None), &[]);
         check("UPDATE sessions SET state = 'gone' WHERE id = 'm'", both_live(), &[("m1", DriftKind::Gone)]);
