@@ -4,11 +4,15 @@
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use actix::SystemRunner;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 
+use super::output;
 use crate::actors::calls::Place;
+use crate::actors::lock::{self, Holder};
 use crate::actors::paths::Paths;
 use crate::actors::runtime::{Mode, Runtime};
 use crate::actors::wire::{self, Answer, Envelope};
@@ -16,12 +20,16 @@ use crate::actors::{Call, Caller, Request};
 use crate::domain::Failure;
 use crate::tmux::TmuxServer;
 
+/// How long a supervisor that is well may take to answer.
+const USUAL: Duration = Duration::from_secs(5);
+
 /// Serves calls for one invocation of the program.
 pub struct Connection {
     paths: Paths,
     caller: Caller,
     supervisor: Option<UnixStream>,
     embedded: Option<Embedded>,
+    tells_silence: bool,
 }
 
 struct Embedded {
@@ -33,7 +41,12 @@ impl Connection {
     /// Looks for a supervisor; nothing is started yet.
     pub fn open(paths: Paths, caller: Caller) -> Self {
         let supervisor = UnixStream::connect(paths.socket()).ok();
-        Self { paths, caller, supervisor, embedded: None }
+        Self { paths, caller, supervisor, embedded: None, tells_silence: false }
+    }
+
+    /// From now on a person is told when a supervisor does not answer.
+    pub(super) fn telling_silence(self) -> Self {
+        Self { tells_silence: true, ..self }
     }
 
     /// Makes a call and waits for its reply.
@@ -66,7 +79,12 @@ impl Connection {
         let envelope = envelope(&self.paths, &self.caller, request)?;
         // A supervisor that never got the whole call cannot have acted on it.
         let answer = match wire::send_blocking(socket, &envelope) {
-            Ok(()) => answered(wire::receive_blocking(socket)),
+            Ok(()) => {
+                if self.tells_silence && !request.waits() {
+                    tell_silence(socket, &self.paths);
+                }
+                answered(wire::receive_blocking(socket))
+            }
             Err(_) => None,
         };
         if answer.is_none() {
@@ -85,6 +103,29 @@ impl Connection {
         };
         embedded.system.block_on(runtime.hub().serve(request, self.caller.clone()))
     }
+}
+
+/// Says who is waited for, when nothing can be read within [`USUAL`].
+fn tell_silence(socket: &UnixStream, paths: &Paths) {
+    let Ok(patience) = Timespec::try_from(USUAL) else { return };
+    // A signal, or a failure that reading will tell of, is not silence.
+    if poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&patience)) == Ok(0) {
+        output::talk(&silence(lock::holder(&paths.lock())));
+    }
+}
+
+fn silence(holder: Option<Holder>) -> String {
+    let who = holder
+        .as_ref()
+        .map_or_else(|| "the supervisor".into(), |holder| format!("supervisor {}", holder.pid));
+    let end = holder.map_or_else(String::new, |holder| {
+        format!(", or, if it stays silent, `kill -9 {}`: nothing is lost by it", holder.pid)
+    });
+    format!(
+        "conveyor: waiting for {who}, which has not answered for {} s\n  \
+         hint: it may be at work; look at it with `conveyor run --status`{end}",
+        USUAL.as_secs()
+    )
 }
 
 /// What a supervisor is sent.
@@ -111,9 +152,12 @@ pub(super) fn answered(answer: io::Result<Answer>) -> Option<Result<Value, Failu
             None
         }
         Err(error) => Some(Err(Failure::unknown(format!(
-            "the supervisor went away before it answered ({error}); the call may have been carried out"
+            "the supervisor went away before it answered{}; the call may have been carried out",
+            // Of an end in the middle of nothing there is no more to say.
+            if error.kind() == io::ErrorKind::UnexpectedEof { String::new() } else { format!(" ({error})") }
         ))
-        .hint("look before repeating it: `conveyor run --status`, then `conveyor commands`"))),
+        .hint("if it was to change something, look whether it has before repeating it")
+        .hint("see whether a supervisor is there: `conveyor run --status`"))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One supervisor per state root, from its start to its end.
 
 use super::*;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 
 #[test]
@@ -136,4 +137,25 @@ fn another_database_is_served_without_the_supervisor() {
     let in_other = "SELECT group_concat(name) FROM tasks";
     let names: String = Connection::open(other).unwrap().query_row(in_other, [], |row| row.get(0)).unwrap();
     assert_eq!(names, "there");
+}
+
+#[test]
+fn who_is_waited_for_is_said_when_it_hangs() {
+    let world = World::new();
+    let supervisor = Supervisor::start(&world);
+    supervisor.signal(Signal::STOP);
+    let mut command = world.command(env!("CARGO_BIN_EXE_conveyor"));
+    let mut waiting = command
+        .arg("tasks")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    BufReader::new(waiting.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.contains(&format!("waiting for supervisor {}", supervisor.pid())), "{said}");
+    supervisor.signal(Signal::CONT);
+    assert!(waiting.wait().unwrap().success());
+    supervisor.stop();
 }
