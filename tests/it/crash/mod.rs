@@ -94,7 +94,7 @@ fn a_command_whose_answer_was_cut_off_says_so_and_is_not_repeated() {
     let enqueue = ["enqueue-nudge-worker", TASKS[0], "--message", "go on"];
     let cut_off = scene.world.conveyor(&enqueue).exits(1);
     assert!(cut_off.stderr.contains("may have been carried out"), "{}", cut_off.text());
-    assert!(cut_off.stderr.contains("hint: look before repeating it"), "{}", cut_off.text());
+    assert!(cut_off.stderr.contains("look whether it has before repeating it"), "{}", cut_off.text());
     assert_eq!(supervisor.ends(), None);
     assert_eq!(texts(&scene.world, "SELECT id FROM commands").len(), 1);
 }
