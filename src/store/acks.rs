@@ -70,7 +70,13 @@ pub fn latest(conn: &Connection, task_id: &str, role: Role) -> Result<Option<Ack
 /// Whatever SQLite answers.
 pub fn newest_of_task(conn: &Connection, task_id: &str, page: &Page) -> Result<Newest<Ack>, StoreError> {
     let select = format!("SELECT {COLUMNS} FROM task_acknowledgements");
-    let source = Source { select: &select, of_task: "task_id = ?1", at: "created_at", order: "id" };
+    let source = Source {
+        select: &select,
+        of_task: "task_id = ?1",
+        at: "created_at",
+        order: "id",
+        written_at_once: None,
+    };
     page::newest(conn, &source, task_id, page, Ack::of)
 }
 

@@ -83,7 +83,13 @@ pub fn newest_of_task(
     page: &Page,
 ) -> Result<Newest<ManagerDecision>, StoreError> {
     let select = format!("SELECT {COLUMNS} FROM manager_decisions");
-    let source = Source { select: &select, of_task: "task_id = ?1", at: "created_at", order: "id" };
+    let source = Source {
+        select: &select,
+        of_task: "task_id = ?1",
+        at: "created_at",
+        order: "id",
+        written_at_once: Some("manager_decisions"),
+    };
     page::newest(conn, &source, task_id, page, ManagerDecision::of)
 }
 

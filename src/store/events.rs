@@ -115,6 +115,12 @@ pub fn newest_of_task(
     page: &Page,
 ) -> Result<Newest<AuditEvent>, StoreError> {
     let select = format!("SELECT {COLUMNS} FROM events");
-    let source = Source { select: &select, of_task: "task_id = ?1", at: "created_at", order: "id" };
+    let source = Source {
+        select: &select,
+        of_task: "task_id = ?1",
+        at: "created_at",
+        order: "id",
+        written_at_once: Some("events"),
+    };
     page::newest(conn, &source, task_id, page, AuditEvent::of)
 }

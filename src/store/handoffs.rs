@@ -61,7 +61,13 @@ pub fn latest(conn: &Connection, task_id: &str) -> Result<Option<Handoff>, Store
 /// Whatever SQLite answers.
 pub fn newest_of_task(conn: &Connection, task_id: &str, page: &Page) -> Result<Newest<Handoff>, StoreError> {
     let select = format!("SELECT {COLUMNS} FROM worker_handoffs");
-    let source = Source { select: &select, of_task: "task_id = ?1", at: "created_at", order: "id" };
+    let source = Source {
+        select: &select,
+        of_task: "task_id = ?1",
+        at: "created_at",
+        order: "id",
+        written_at_once: None,
+    };
     page::newest(conn, &source, task_id, page, Handoff::of)
 }
 

@@ -157,7 +157,13 @@ pub fn newest_of_task(
     task_id: &str,
     page: &Page,
 ) -> Result<Newest<Notification>, StoreError> {
-    let source = Source { select: SELECT, of_task: "n.task_id = ?1", at: "n.created_at", order: "n.id" };
+    let source = Source {
+        select: SELECT,
+        of_task: "n.task_id = ?1",
+        at: "n.created_at",
+        order: "n.id",
+        written_at_once: Some("routed_notifications n"),
+    };
     page::newest(conn, &source, task_id, page, Notification::of)
 }
 

@@ -1,6 +1,6 @@
 //! The newest rows about a task: a bounded page of a history that may be long.
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
@@ -43,7 +43,13 @@ pub(super) struct Source<'a> {
     pub(super) at: &'a str,
     /// The column that grows with time.
     pub(super) order: &'a str,
+    /// The table that both columns are of, where rows are written at the instants that they have: then a
+    /// page that ends long ago is found without reading what came after it.
+    pub(super) written_at_once: Option<&'a str>,
 }
+
+/// How far clocks may be set back between two rows.
+const DISORDER: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
 
 /// The newest rows of a task.
 ///
@@ -56,20 +62,58 @@ pub(super) fn newest<T>(
     page: &Page,
     of: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Newest<T>, StoreError> {
-    let Source { select, of_task, at, order } = source;
+    let Source { select, of_task, at, order, .. } = source;
     let at = format!("rtrim({at}, 'Z')");
-    let sql = format!("{select} WHERE {of_task} AND {at} >= ?2 AND {at} < ?3 ORDER BY {order} DESC LIMIT ?4");
+    let newest = match (source.written_at_once, page.until) {
+        (Some(table), Some(until)) => {
+            newest_by(conn, source, table, task_id, until.checked_add(DISORDER).unwrap_or(until))?
+        }
+        _ => i64::MAX,
+    };
+    let place = source.written_at_once.map_or("0", |_| order);
+    let sql = format!(
+        "{select} WHERE {of_task} AND {place} <= ?5 AND {at} >= ?2 AND {at} < ?3 ORDER BY {order} DESC LIMIT ?4"
+    );
     // Instants are text that begins with a digit.
     let since = page.since.map(bound).unwrap_or_default();
     let until = page.until.map_or_else(|| "~".to_owned(), bound);
     let mut rows: Vec<T> = conn
         .prepare_cached(&sql)?
-        .query_map((task_id, since, until, i64::from(page.limit) + 1), of)?
+        .query_map((task_id, since, until, i64::from(page.limit) + 1, newest), of)?
         .collect::<Result<_, _>>()?;
     let has_older = rows.len() > page.limit as usize;
     rows.truncate(page.limit as usize);
     rows.reverse();
     Ok(Newest { rows, has_older })
+}
+
+/// A place behind all rows that were there by an instant, found by halving.
+fn newest_by(
+    conn: &Connection,
+    source: &Source<'_>,
+    table: &str,
+    task_id: &str,
+    by: jiff::Timestamp,
+) -> Result<i64, StoreError> {
+    let Source { of_task, at, order, .. } = source;
+    let end = format!("SELECT {order} FROM {table} WHERE {of_task} ORDER BY {order} DESC LIMIT 1");
+    let later = format!(
+        "SELECT {order}, rtrim({at}, 'Z') > ?3 FROM {table} WHERE {of_task} AND {order} >= ?2 ORDER BY {order} LIMIT 1"
+    );
+    let (mut end, mut later) = (conn.prepare_cached(&end)?, conn.prepare_cached(&later)?);
+    let Some(end) = end.query_row([task_id], |row| row.get::<_, i64>(0)).optional()? else { return Ok(0) };
+    let (mut low, mut high) = (0, end + 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let (row, is_later): (i64, bool) =
+            later.query_row((task_id, middle, bound(by)), |row| row.try_into())?;
+        if is_later {
+            high = middle;
+        } else {
+            low = row + 1;
+        }
+    }
+    Ok(low)
 }
 
 /// An instant to compare stored ones with. Those of agent-conveyor may have no milliseconds; without
@@ -109,6 +153,7 @@ mod tests {
             of_task: "task_id = ?1",
             at: "created_at",
             order: "id",
+            written_at_once: Some("manager_decisions"),
         };
         let at = |second: u32| Some(format!("2026-01-01T00:00:0{second}Z").parse().unwrap());
         let check = |limit, since, until, expect: &[&str], has_older| {
@@ -128,5 +173,33 @@ mod tests {
         check(9, half_past_two, None, &["4"], false);
         check(9, None, half_past_two, &["1", "2"], false);
         check(0, None, None, &[], true);
+    }
+
+    #[test]
+    fn a_page_that_ends_long_ago_is_the_same_however_it_is_found() {
+        let mut db = TestDb::new();
+        let task_id = db.task("t1").id;
+        let begin: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let minutes = |minutes: i64| begin + jiff::SignedDuration::from_mins(minutes);
+        // Each third one is by a clock that was set back.
+        for row in 0..40 {
+            let at = iso(minutes(row * 20 - if row % 3 == 2 { 50 } else { 0 }));
+            db.conn
+                .execute(
+                    "INSERT INTO manager_decisions (task_id, decision, reason, created_at, payload_json)
+                     VALUES (?1, 'wait', ?2, ?3, '{}')",
+                    (&task_id, row.to_string(), at),
+                )
+                .unwrap();
+        }
+        let page = |written_at_once, until| {
+            let (select, of_task) = ("SELECT reason FROM manager_decisions", "task_id = ?1");
+            let source = Source { select, of_task, at: "created_at", order: "id", written_at_once };
+            let page = Page { limit: 5, since: None, until: Some(minutes(until)) };
+            newest(&db.conn, &source, &task_id, &page, |row| row.get::<_, String>(0)).unwrap()
+        };
+        for until in (-60..900).step_by(7) {
+            assert_eq!(page(Some("manager_decisions"), until), page(None, until), "{until}");
+        }
     }
 }

@@ -101,6 +101,12 @@ fn newest<T>(
     of: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Newest<T>, StoreError> {
     let select = format!("SELECT {columns} FROM terminal_captures");
-    let source = Source { select: &select, of_task: "task_id = ?1", at: "captured_at", order: "id" };
+    let source = Source {
+        select: &select,
+        of_task: "task_id = ?1",
+        at: "captured_at",
+        order: "id",
+        written_at_once: Some("terminal_captures"),
+    };
     page::newest(conn, &source, task_id, page, of)
 }

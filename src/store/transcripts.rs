@@ -109,7 +109,7 @@ pub fn newest_of_task(
 ) -> Result<Newest<StoredSegment>, StoreError> {
     let newest = |columns: &str| format!("SELECT {columns} FROM transcript_segments");
     fn source(select: &str) -> Source<'_> {
-        Source { select, of_task: "task_id = ?1", at: "captured_at", order: "id" }
+        Source { select, of_task: "task_id = ?1", at: "captured_at", order: "id", written_at_once: None }
     }
     if include_content {
         let sizes = newest("octet_length(segment_text)");

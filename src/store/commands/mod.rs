@@ -178,7 +178,13 @@ pub fn attempts(conn: &Connection, command_id: &str) -> Result<Vec<CommandAttemp
 /// Whatever SQLite answers.
 pub fn newest_of_task(conn: &Connection, task_id: &str, page: &Page) -> Result<Newest<Command>, StoreError> {
     let select = format!("SELECT {COLUMNS} FROM commands c JOIN tasks t ON t.id = c.task_id");
-    let source = Source { select: &select, of_task: "c.task_id = ?1", at: "c.created_at", order: "c.rowid" };
+    let source = Source {
+        select: &select,
+        of_task: "c.task_id = ?1",
+        at: "c.created_at",
+        order: "c.rowid",
+        written_at_once: Some("commands c"),
+    };
     page::newest(conn, &source, task_id, page, Command::of)
 }
 
@@ -216,6 +222,7 @@ pub fn newest_attempts_of_task(
         of_task: "c.task_id = ?1",
         at: "a.started_at",
         order: "c.rowid DESC, a.id",
+        written_at_once: None,
     };
     let mut newest = page::newest(conn, &source, task_id, page, CommandAttempt::of)?;
     newest.rows.sort_by_key(|attempt| attempt.id);

@@ -148,7 +148,13 @@ pub fn find(conn: &Connection, id: i64) -> Result<Option<Delivery>, StoreError> 
 /// # Errors
 /// Whatever SQLite answers.
 pub fn newest_of_task(conn: &Connection, task_id: &str, page: &Page) -> Result<Newest<Delivery>, StoreError> {
-    let source = Source { select: SELECT, of_task: "d.task_id = ?1", at: "d.claimed_at", order: "d.id" };
+    let source = Source {
+        select: SELECT,
+        of_task: "d.task_id = ?1",
+        at: "d.claimed_at",
+        order: "d.id",
+        written_at_once: Some("deliveries d"),
+    };
     page::newest(conn, &source, task_id, page, Delivery::of)
 }
 
@@ -169,7 +175,13 @@ pub(in crate::store) fn newest_direct(
              UNION ALL SELECT manager_session_id FROM bindings WHERE id = ?1)
          AND d.task_id IS NOT (SELECT task_id FROM bindings WHERE id = ?1) AND {during}"
     );
-    let source = Source { select: SELECT, of_task: &of_binding, at: "d.claimed_at", order: "d.id" };
+    let source = Source {
+        select: SELECT,
+        of_task: &of_binding,
+        at: "d.claimed_at",
+        order: "d.id",
+        written_at_once: None,
+    };
     page::newest(conn, &source, binding_id, page, Delivery::of)
 }
 

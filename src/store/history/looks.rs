@@ -53,6 +53,12 @@ pub(super) fn newest_of_task(
     task_id: &str,
     page: &Page,
 ) -> Result<Newest<Look>, StoreError> {
-    let source = Source { select: SELECT, of_task: "task_id = ?1", at: "started_at", order: "id" };
+    let source = Source {
+        select: SELECT,
+        of_task: "task_id = ?1",
+        at: "started_at",
+        order: "id",
+        written_at_once: Some("manager_cycles"),
+    };
     page::newest(conn, &source, task_id, page, Look::of)
 }

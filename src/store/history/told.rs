@@ -56,6 +56,7 @@ pub(super) fn newest(conn: &Connection, stay: &Stay, page: &Page) -> Result<Newe
         of_task: &of_stay,
         at: "f.recorded_at",
         order: "f.id",
+        written_at_once: None,
     };
     page::newest(conn, &source, &stay.binding_id, page, ToldFact::of)
 }
