@@ -43,13 +43,13 @@ pub(super) struct Source<'a> {
     pub(super) at: &'a str,
     /// The column that grows with time.
     pub(super) order: &'a str,
-    /// The table that both columns are of, where rows are written at the instants that they have: then a
+    /// The table that both columns are of, where rows are written about when they happened: then a
     /// page that ends long ago is found without reading what came after it.
     pub(super) written_at_once: Option<&'a str>,
 }
 
-/// How far clocks may be set back between two rows.
-const DISORDER: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
+/// How far the instants of two rows may be in the wrong order: a clock was set back, a rollout was read late.
+const DISORDER: jiff::SignedDuration = jiff::SignedDuration::from_hours(12);
 
 /// The newest rows of a task.
 ///

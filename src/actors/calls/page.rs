@@ -24,7 +24,7 @@ pub struct PageArgs {
 }
 
 impl PageArgs {
-    const LIMIT: u32 = 500;
+    const LIMIT: u32 = 200;
 }
 
 impl Default for PageArgs {

@@ -62,7 +62,7 @@ fn all() -> ReplayRole {
 
 impl ReplayArgs {
     /// Rows of each kind that are read, at least: with a role many of them may be left out.
-    const ROWS: u32 = 500;
+    const ROWS: u32 = 200;
 
     fn options(&self) -> ReplayOptions {
         ReplayOptions {

@@ -56,7 +56,7 @@ pub(super) fn begun(conn: &Connection, stay: &Stay, page: &Page) -> Result<Newes
         of_task: &of_stay,
         at: "e.timestamp",
         order: "e.id",
-        written_at_once: None,
+        written_at_once: Some("codex_events e"),
     };
     page::newest(conn, &source, &stay.binding_id, page, |row| {
         Ok(BegunTurn { event_id: row.get(0)?, at: row.get(1)?, session: row.get(2)?, turn_id: row.get(3)? })
@@ -76,7 +76,7 @@ pub(super) fn ended(conn: &Connection, stay: &Stay, page: &Page) -> Result<Newes
         of_task: &of_stay,
         at: "COALESCE(e.timestamp, t.recorded_at)",
         order: "t.id",
-        written_at_once: None,
+        written_at_once: Some("turn_facts t LEFT JOIN codex_events e ON e.id = t.event_id"),
     };
     page::newest(conn, &source, &stay.binding_id, page, |row| ended_turn(row, stay))
 }
