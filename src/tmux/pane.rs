@@ -12,7 +12,10 @@ pub const DEFAULT_HISTORY_LINES: u32 = 200;
 /// The printed symbol for the unit separator: tmux passes it through, and no field contains it.
 const SEPARATOR: char = '\u{241f}';
 
-const SHELLS: [&str; 10] = ["ash", "bash", "csh", "dash", "fish", "ksh", "nu", "sh", "tcsh", "zsh"];
+const SHELLS: [&str; 19] = [
+    "ash", "bash", "csh", "dash", "elvish", "fish", "ksh", "loksh", "mksh", "nu", "oksh", "pwsh", "rbash",
+    "rksh", "sh", "tcsh", "xonsh", "yash", "zsh",
+];
 
 const FIELDS: [&str; 10] = [
     "pane_id",
