@@ -120,10 +120,11 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(exit) => return exit,
     };
+    let path = cli.everywhere.path.clone();
     match fault::check_plan().and_then(|()| run(cli, program)) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            output::print_failure(program, &failure);
+            output::print_failure(program, &failure, path.as_deref());
             ExitCode::from(failure.exit_code())
         }
     }

@@ -1,11 +1,13 @@
 //! stdout is the answer, stderr is the talk.
 
 use std::io::Write;
+use std::path::Path;
 
 use serde::Serialize;
 
 use super::show::Show;
 use crate::domain::Failure;
+use crate::domain::shell::quoted;
 
 /// Where and how answers are printed.
 #[derive(Debug)]
@@ -79,12 +81,17 @@ pub fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Tells what went wrong and what to try next.
-pub fn print_failure(program: &str, failure: &Failure) {
+/// Tells what went wrong and what to try next, of the database that was named with `--path`.
+pub fn print_failure(program: &str, failure: &Failure, path: Option<&Path>) {
     let mut stderr = anstream::stderr().lock();
     // With standard error gone there is nobody to tell; the exit code still says it.
     let _ = writeln!(stderr, "{program}: {failure}");
     for hint in &failure.hints {
         let _ = writeln!(stderr, "  hint: {hint}");
+    }
+    if let Some(path) = path
+        && failure.hints.iter().any(|hint| hint.contains("conveyor "))
+    {
+        let _ = writeln!(stderr, "  hint: with --path {} there, too", quoted(&path.to_string_lossy()));
     }
 }

@@ -3,6 +3,7 @@
 use crate::codex::program;
 use crate::support::rollout::Rollout;
 use crate::support::{World, wait_for};
+use conveyor::domain::shell::quoted;
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -92,6 +93,11 @@ fn a_database_is_for_its_owner_alone_and_found_where_it_is_named() {
     let listed = world.conveyor(&["tasks", "--json", "--path", database.to_str().unwrap()]).ok().json();
     assert_eq!(listed[0]["name"], "t1");
     assert_eq!(fs::metadata(&database).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let refused = world.conveyor(&["cycle", "t2", "--path", database.to_str().unwrap()]).exits(1);
+    let hint = format!("hint: with --path {} there, too", quoted(database.to_str().unwrap()));
+    assert!(refused.stderr.contains(&hint), "{}", refused.stderr);
+    assert!(!world.conveyor(&["cycle", "t2"]).exits(1).stderr.contains("--path"));
 }
 
 #[test]
