@@ -70,6 +70,11 @@ pub(super) fn processes_of(linked: &LinkedSession) -> Vec<Watched> {
     watched
 }
 
+/// The process that runs the session itself.
+pub(super) fn main_process_of(linked: &LinkedSession) -> Option<Process> {
+    processes_of(linked).into_iter().next().map(Watched::into_process)
+}
+
 /// Records that the processes of a session went while nobody watched them, as if somebody had. What
 /// the session wrote last is read first.
 ///

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::events::{self, Event};
-use super::{Change, Query, StoreError, Topic, bindings, dispatch, row, sessions};
+use super::sessions::{LinkedSession, Session, SessionFilter};
+use super::{Change, Query, StoreError, Topic, bindings, dispatch, sessions};
 use crate::domain::Role;
 use crate::domain::time::{iso, now_iso, parse_iso};
 
@@ -25,6 +26,19 @@ pub struct SessionProcess {
     pub pid: i64,
     /// When it was last heard of.
     pub last_heartbeat_at: Option<String>,
+}
+
+impl SessionProcess {
+    /// That of a session that has one.
+    pub fn of(session: Session) -> Option<Self> {
+        Some(Self {
+            pid: session.pid?,
+            id: session.id,
+            name: session.name,
+            role: session.role,
+            last_heartbeat_at: session.last_heartbeat_at,
+        })
+    }
 }
 
 /// A binding that says it is active although a side of it is gone or its task has ended.
@@ -63,7 +77,7 @@ pub struct StuckTask {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Records {
     /// The active sessions with a process.
-    pub processes: Vec<SessionProcess>,
+    pub processes: Vec<LinkedSession>,
     /// Bindings that dangle.
     pub dangling_bindings: Vec<DanglingBinding>,
     /// Tasks that are stuck.
@@ -94,31 +108,15 @@ impl Query for ReadRecords {
 pub struct SessionProcesses;
 
 impl Query for SessionProcesses {
-    type Out = Vec<SessionProcess>;
+    type Out = Vec<LinkedSession>;
 
     fn run(self, conn: &Connection) -> Result<Self::Out, StoreError> {
         processes(conn)
     }
 }
 
-fn processes(conn: &Connection) -> Result<Vec<SessionProcess>, StoreError> {
-    let of = |row: &Row<'_>| {
-        Ok(SessionProcess {
-            id: row.get(0)?,
-            name: row.get(1)?,
-            role: row::word(row, 2)?,
-            pid: row.get(3)?,
-            last_heartbeat_at: row.get(4)?,
-        })
-    };
-    let processes = conn
-        .prepare_cached(
-            "SELECT id, name, role, pid, last_heartbeat_at FROM sessions
-             WHERE state = 'active' AND pid IS NOT NULL ORDER BY rowid",
-        )?
-        .query_map([], of)?
-        .collect::<Result<_, _>>()?;
-    Ok(processes)
+fn processes(conn: &Connection) -> Result<Vec<LinkedSession>, StoreError> {
+    sessions::list(conn, &SessionFilter { state: Some("active".to_owned()), ..SessionFilter::default() })
 }
 
 /// The bindings that dangle, in the order they were made.
@@ -324,8 +322,8 @@ mod tests {
     #[test]
     fn putting_right_ends_what_is_gone_and_leaves_the_rest() {
         let mut db = database();
-        let mut dead = read(&db).processes;
-        dead.truncate(2);
+        let processes = read(&db).processes.into_iter();
+        let dead = processes.take(2).filter_map(|linked| SessionProcess::of(linked.session)).collect();
         db.conn.execute("UPDATE sessions SET pid = 7 WHERE name = 'one-m'", []).unwrap();
         let right = db.write(PutRecordsRight { dead, left: vec![] }).unwrap();
         assert_eq!(right.sessions_marked_gone, ["one-w"], "the other was registered again");

@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::Call;
 use super::db_doctor::look;
 use crate::actors::blocking::blocking;
-use crate::actors::liveness::record_death;
+use crate::actors::liveness::{main_process_of, record_death};
 use crate::actors::{Caller, Hub, evidence};
-use crate::codex::alive::is_alive;
 use crate::domain::shell::quoted;
 use crate::domain::{Failure, FailureKind, Seconds};
 use crate::store::doctor::DbReport;
@@ -147,7 +146,11 @@ fn leave(LinkedSession { session, .. }: &LinkedSession, failure: Failure) -> Lef
     }
 }
 
-/// The sessions whose process is not there.
-pub(super) async fn without_process(sessions: Vec<SessionProcess>) -> Result<Vec<SessionProcess>, Failure> {
-    blocking(move || sessions.into_iter().filter(|session| !is_alive(session.pid)).collect()).await
+/// Those of the sessions whose process is not there, by the same rule as when they are watched.
+pub(super) async fn without_process(sessions: Vec<LinkedSession>) -> Result<Vec<SessionProcess>, Failure> {
+    let dead = |linked: LinkedSession| {
+        let runs = main_process_of(&linked).is_none_or(|process| process.is_running());
+        SessionProcess::of(linked.session).filter(|_| !runs)
+    };
+    blocking(move || sessions.into_iter().filter_map(dead).collect()).await
 }

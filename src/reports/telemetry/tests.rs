@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::domain::QueuedCommand;
 use crate::store::Query;
+use crate::store::drift::SessionProcesses;
 use crate::store::testing::TestDb;
 
 fn asked(task: Option<&str>) -> Asked {
@@ -110,8 +111,9 @@ fn a_task_tells_whether_its_pair_is_there_and_its_records_fit() {
     assert_eq!((fine.task.integrity.ok, fine.alerts.len()), (true, 0));
     assert_eq!(db.read(ReadTask(asked(Some("t2")))).liveness.worker_alive, None);
 
-    let dead = db.read(crate::store::drift::SessionProcesses);
-    let dead = dead.into_iter().filter(|session| session.name == "t1-w").collect();
+    let dead = db.read(SessionProcesses);
+    let dead = dead.into_iter().map(|linked| linked.session).filter(|session| session.name == "t1-w");
+    let dead = dead.filter_map(SessionProcess::of).collect();
     let view = db.read(ReadTask(Asked { dead, ..asked(Some("t1")) }));
     assert_eq!((view.liveness.worker_alive, types(&view.alerts)), (Some(false), vec!["worker_gone"]));
 

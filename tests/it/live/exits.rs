@@ -7,6 +7,7 @@ use crate::support::wait::PATIENCE;
 use crate::support::{Script, World, wait_for};
 use conveyor::codex::app_server::{RunningServer, TurnStart};
 use jiff::Timestamp;
+use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
@@ -132,6 +133,23 @@ fn reconciling_tells_of_what_the_dead_did_before_their_binding_ends() {
     });
     assert_eq!(routed(&pair.world), expected);
     pair.world.conveyor(&["run", "--stop"]).ok();
+}
+
+#[test]
+fn a_reconciliation_knows_who_lives_by_the_process_that_was_found() {
+    let mut pair = Pair::new();
+    let dead = || pair.world.conveyor(&["reconcile"]).ok().json()["dead_pid_sessions"].take();
+    let database = Connection::open(pair.world.state_root().join("workerctl.db")).unwrap();
+    database.execute("UPDATE sessions SET pid = 99999999 WHERE name = 'm1'", ()).unwrap();
+    assert_eq!(dead(), json!([]), "the wrapper that was named is gone, Codex is not");
+
+    let this = i64::from(std::process::id());
+    pair.worker.kill();
+    database.execute("UPDATE sessions SET pid = ?1 WHERE name = 'w1'", [this]).unwrap();
+    let sql = "UPDATE session_links SET tui_pid = ?1, pid_started_at = '2026-01-01T00:00:00Z'
+        WHERE session_id = (SELECT id FROM sessions WHERE name = 'w1')";
+    database.execute(sql, [this]).unwrap();
+    assert_eq!(dead()[0]["name"], "w1", "another process has its number");
 }
 
 #[test]
