@@ -84,6 +84,11 @@ fn refused(path: &Path, reason: String, hint: &str) -> StoreError {
     StoreError::Open { path: path.to_owned(), reason, hint: hint.to_owned() }
 }
 
+/// One more connection to a database that is there.
+pub(super) fn present(path: &str) -> rusqlite::Result<Connection> {
+    Connection::open_with_flags(path, FLAGS)
+}
+
 /// Connections that can only read, opened when first used.
 pub(super) fn reader_pool(path: &Path, size: usize) -> r2d2::Pool<SqliteConnectionManager> {
     let manager = SqliteConnectionManager::file(path).with_flags(FLAGS).with_init(|conn| {

@@ -102,7 +102,7 @@ pub fn emit(conn: &Connection, event: &Telemetry<'_>) -> Result<String, StoreErr
 }
 
 /// Events that one statement writes. Each statement opens the table and its nine indexes.
-const TOGETHER: usize = 16;
+const TOGETHER: usize = 64;
 
 /// Writes events in their order, as [`emit`] does.
 ///

@@ -4,6 +4,8 @@
 //! disk share the next one. Each change stands behind a savepoint, so one that fails takes
 //! nothing with it, and nobody is answered before the commit.
 
+mod log;
+
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use rusqlite::{Connection, Transaction, TransactionBehavior, ffi};
 use tokio::sync::oneshot;
 
+use self::log::Log;
 use super::audit_chain::Seal;
 use super::{Change, Query, Signals, StoreError, Topic, reader, telemetry};
 use crate::fault::{Point, Trouble};
@@ -22,9 +25,6 @@ const MAX_BATCH: usize = 512;
 
 /// Between two looks for what others have written, where somebody wants to know: some system calls.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
-
-/// Bytes of the log that take longer to read than to write back into the database.
-const LONG_LOG: u64 = 256 << 10;
 
 /// The sending half. Cheap to clone; the thread ends when the last clone is gone.
 #[derive(Clone)]
@@ -49,6 +49,7 @@ impl Writer {
         let mut thread = WriterThread {
             data_version: data_version(&conn)?,
             seal: Seal::watch(&conn)?,
+            log: Log::take_over(&conn)?,
             conn,
             jobs,
             signals,
@@ -148,6 +149,7 @@ struct Taken {
 struct WriterThread {
     conn: Connection,
     seal: Seal,
+    log: Log,
     jobs: Receiver<Message>,
     signals: Signals,
     data_version: i64,
@@ -161,13 +163,14 @@ impl WriterThread {
             let taken = self.take(first);
             if !taken.batch.is_empty() {
                 self.commit(taken.batch);
+                self.log.keep_short(&self.conn);
             }
             if !taken.reads.is_empty() {
                 self.read(taken.reads);
             }
             self.look_for_foreign_writes();
             if let Some(done) = taken.closing {
-                self.shorten_log();
+                self.log.shorten(&self.conn);
                 // Nobody waits for this when the process is already going down.
                 let _ = done.send(());
                 return;
@@ -253,19 +256,6 @@ impl WriterThread {
         tx.commit()?;
         Point::StoreCommitted.reach();
         Ok(())
-    }
-
-    /// Whoever opens the database next reads the whole log first, so a long one is not left behind.
-    /// SQLite does this for the last connection that is closed, but the process may end before.
-    fn shorten_log(&self) {
-        let log = self.conn.path().map(|path| format!("{path}-wal"));
-        let length = log.and_then(|log| std::fs::metadata(log).ok()).map_or(0, |log| log.len());
-        if length > LONG_LOG {
-            let shortened = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-            if let Err(error) = shortened {
-                tracing::warn!(%error, "failed to shorten the database's log");
-            }
-        }
     }
 
     fn look_for_foreign_writes(&mut self) {

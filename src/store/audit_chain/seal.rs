@@ -89,7 +89,7 @@ struct NewLink {
 }
 
 /// Links that one statement appends.
-const TOGETHER: usize = 16;
+const TOGETHER: usize = 64;
 
 impl<'a> Chain<'a> {
     fn open(conn: &'a Connection) -> rusqlite::Result<Self> {

@@ -1,6 +1,7 @@
 //! Group commit, on a real database.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use tempfile::TempDir;
@@ -8,6 +9,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::domain::Failure;
 use crate::store::open;
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A writer whose commits are counted, and a connection that sees only what was committed.
 struct Desk {
@@ -248,8 +251,33 @@ async fn only_what_changed_something_wakes_those_who_watch_it() {
 async fn a_long_log_is_not_left_to_whoever_opens_the_database_next() {
     let desk = Desk::new();
     desk.writer.write(Note::Kept("kept")).await.unwrap();
-    assert!(desk.log_bytes() > LONG_LOG, "the schema alone is that long");
+    assert!(desk.log_bytes() > log::LONG_BYTES, "the schema alone is that long");
     desk.writer.clone().close().await;
     assert_eq!(desk.log_bytes(), 0);
     assert_eq!(desk.notes(), ["kept"]);
+}
+
+#[actix::test]
+async fn a_log_is_written_back_beside_the_writer_and_starts_anew_when_it_is_long() {
+    let desk = Desk::new();
+    let pages = || -> (i64, i64) {
+        desk.look.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| Ok((row.get(1)?, row.get(2)?))).unwrap()
+    };
+    let long: &str = "a note of twenty pages ".repeat(4000).leak();
+    while pages().0 < log::MANY_PAGES {
+        desk.writer.write(Note::Kept(long)).await.unwrap();
+    }
+    desk.writer.write(Note::Kept("the last")).await.unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while pages().1 < log::MANY_PAGES {
+        assert!(Instant::now() < deadline, "{:?} pages, and of them written back", pages());
+        tokio::task::yield_now().await;
+    }
+    let mut before = 0;
+    while pages().0 >= before {
+        assert!(Instant::now() < deadline, "{:?} pages, and of them written back", pages());
+        before = pages().0;
+        desk.writer.write(Note::Kept(long)).await.unwrap();
+    }
+    assert_eq!(desk.notes().last().map(String::as_str), Some(long));
 }
