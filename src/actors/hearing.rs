@@ -83,7 +83,15 @@ impl<'a> Hearing<'a> {
                 return self.end(Over::Request(id)).await;
             }
             Some(Notice::Missed(_)) => return self.look().await,
-            Some(Notice::TurnEnded { .. } | Notice::ConfigWarning { .. }) | None => {}
+            Some(Notice::ConfigWarning { summary }) => {
+                tracing::warn!(
+                    session = self.attendant.session_id(),
+                    summary,
+                    "Codex warns of its configuration"
+                );
+            }
+            // The rollout tells how a turn ended.
+            Some(Notice::TurnEnded { .. }) | None => {}
         }
         Ok(())
     }

@@ -20,9 +20,6 @@ use crate::store::registration::Register;
 use crate::store::session_links::Link;
 use crate::store::sessions::LinkedSession;
 
-/// What a turn we start is attributed to in the rollout.
-const TURN_TRIGGER: &str = "conveyor";
-
 /// A session that was started and registered.
 #[derive(Debug)]
 pub struct Launched {
@@ -105,7 +102,7 @@ impl Launched {
         let begin = BeginFirstPrompt { session_id: self.linked.session.id.clone(), prompt: text.clone() };
         let delivery = hub.store.write(begin).await?;
         let client_user_message_id = &*delivery.client_message_id;
-        let turn = TurnStart { thread_id, text, client_user_message_id, turn_trigger: TURN_TRIGGER };
+        let turn = TurnStart { thread_id, text, client_user_message_id };
         let sent = client.turn_start(turn).await;
         let outcome = match &sent {
             Ok(_) => Move::Sent,

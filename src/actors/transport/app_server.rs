@@ -19,9 +19,6 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// A call that is not answered by then is unknown.
 const CALL_DEADLINE: Duration = Duration::from_secs(20);
 
-/// What a turn we start is attributed to in the rollout.
-const TURN_TRIGGER: &str = "conveyor";
-
 /// A connection to a session's app-server, made when first needed and kept.
 #[derive(Clone, Default)]
 pub struct Connection(Rc<Mutex<Option<(PathBuf, AppServer)>>>);
@@ -118,7 +115,6 @@ impl AppServerTransport {
             thread_id: &self.thread_id,
             text: &text,
             client_user_message_id: &letter.client_message_id,
-            turn_trigger: TURN_TRIGGER,
         };
         self.server().await?.turn_start(turn).await
     }

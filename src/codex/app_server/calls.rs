@@ -91,6 +91,10 @@ impl ThreadStatus {
     }
 }
 
+/// Comes back as `turn_trigger` in the `task_started` of a turn that we start; not when the text was
+/// steered into a running one.
+const TURN_TRIGGER: &str = "conveyor";
+
 /// `turn/start`: one message to a thread. On a running turn it is steered into that turn.
 #[derive(Debug, Clone, Copy)]
 pub struct TurnStart<'a> {
@@ -100,8 +104,6 @@ pub struct TurnStart<'a> {
     pub text: &'a str,
     /// Comes back as `client_id` of the `UserMessage` line in the rollout: the receipt.
     pub client_user_message_id: &'a str,
-    /// Comes back as `turn_trigger` in `task_started`, unless the text was steered into a running turn.
-    pub turn_trigger: &'a str,
 }
 
 /// How an approval request is answered.
@@ -219,7 +221,7 @@ impl AppServer {
             "threadId": turn.thread_id,
             "input": [{ "type": "text", "text": turn.text, "text_elements": [] }],
             "clientUserMessageId": turn.client_user_message_id,
-            "turnTrigger": turn.turn_trigger,
+            "turnTrigger": TURN_TRIGGER,
         });
         let reply: TurnReply = self.call_for("turn/start", params).await?;
         Ok(reply.turn.id)

@@ -51,7 +51,7 @@ pub(crate) fn unattended(world: &World) -> ThreadStart {
 }
 
 fn message<'a>(thread_id: &'a str, text: &'a str) -> TurnStart<'a> {
-    TurnStart { thread_id, text, client_user_message_id: "message-1", turn_trigger: "conveyor" }
+    TurnStart { thread_id, text, client_user_message_id: "message-1" }
 }
 
 fn pid(raw: u32) -> Pid {

@@ -61,12 +61,7 @@ async fn an_attached_terminal_shows_the_thread_and_follows_it() {
     let terminal = open(&world, "w", &world.work_dir("w"), &argv);
     shows(&world, "w", "YOLO mode");
 
-    let message = TurnStart {
-        thread_id: &thread.id,
-        text: "hello",
-        client_user_message_id: "message-1",
-        turn_trigger: "conveyor",
-    };
+    let message = TurnStart { thread_id: &thread.id, text: "hello", client_user_message_id: "message-1" };
     client.turn_start(message).await.unwrap();
     shows(&world, "w", "seen in the terminal");
     let context = rollout_lines(&thread.path.clone().unwrap());

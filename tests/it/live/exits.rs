@@ -203,12 +203,7 @@ async fn an_app_server_that_was_killed_takes_its_sessions_turn_with_it() {
     bind(&world);
     world.conveyor(&["run", "--detach"]).ok();
 
-    let message = TurnStart {
-        thread_id: &thread.id,
-        text: "hang",
-        client_user_message_id: "message-1",
-        turn_trigger: "conveyor",
-    };
+    let message = TurnStart { thread_id: &thread.id, text: "hang", client_user_message_id: "message-1" };
     let turn = client.turn_start(message).await.unwrap();
     let is_read = "SELECT open_turn_key FROM rollout_cursors WHERE open_turn_key IS NOT NULL";
     wait_for("the turn", PATIENCE, || (texts(&world, is_read) == [turn.as_str()]).then_some(()));
