@@ -59,6 +59,19 @@ fn a_reader_connection_reports_the_same_settings() {
 }
 
 #[test]
+fn what_others_wrote_since_a_connection_looked_last_is_no_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = report_after(directory.path(), "").path;
+    let (writer, reader) = (open::writer(&path).unwrap(), open::reader_pool(&path, 1).get().unwrap());
+    for event in 0..20 {
+        let sql = "INSERT INTO telemetry_events_fts (event_id, event_type, summary) VALUES (?1, 'x', ?1 || ' was seen')";
+        writer.execute(sql, [event]).unwrap();
+        let doctor = Doctor { path: path.clone(), extent: Extent::Bounded };
+        assert_eq!(doctor.run(&reader).unwrap().integrity.problems, [""; 0], "after event {event}");
+    }
+}
+
+#[test]
 fn every_part_agent_conveyor_requires_is_required_here() {
     let fixture: Value =
         serde_json::from_str(include_str!("../../../tests/fixtures/contract/schema_22.json")).unwrap();

@@ -129,12 +129,22 @@ pub(super) fn read(conn: &Connection, size: &Size, tell: fn(&str)) -> Result<Con
 
 fn quick_check(conn: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut problems = Vec::new();
-    let lines = conn
-        .prepare(&format!("PRAGMA quick_check({PROBLEM_LIMIT})"))
-        .and_then(|mut check| check.query_map([], |row| row.get(0))?.collect());
+    let lines = search_anew(conn).and_then(|()| {
+        let mut check = conn.prepare(&format!("PRAGMA quick_check({PROBLEM_LIMIT})"))?;
+        check.query_map([], |row| row.get(0))?.collect()
+    });
     let lines: Vec<String> = unless_damaged(lines, &mut problems)?;
     problems.extend(lines.into_iter().filter(|line| line != "ok"));
     Ok(problems)
+}
+
+/// SQLite's check holds the full-text index against what the connection knew of it at its last search,
+/// and takes what others wrote since then for damage.
+fn search_anew(conn: &Connection) -> rusqlite::Result<()> {
+    if has_table(conn, "telemetry_events_fts")? {
+        conn.prepare("SELECT rowid FROM telemetry_events_fts LIMIT 1")?.exists([])?;
+    }
+    Ok(())
 }
 
 fn foreign_key_violations(conn: &Connection) -> rusqlite::Result<Vec<Violation>> {
