@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::{Call, Place, ToolKind};
 use crate::actors::blocking::blocking;
 use crate::actors::launch::progress;
+use crate::actors::liveness::main_process_of;
 use crate::actors::{Caller, Hub};
-use crate::codex::alive::is_alive;
-use crate::domain::Failure;
+use crate::domain::{Failure, Recipe};
 use crate::store::doctor::{
     BoundPair, BoundPairs, DbReport, Doctor, Extent, LiveReport, RecordFileCheck, Sighting,
 };
@@ -101,11 +101,13 @@ async fn bound_sessions(hub: &Hub, pairs: &[BoundPair]) -> Result<Vec<LinkedSess
 /// Looks for a session's process and pane. Blocks.
 fn sight(linked: &LinkedSession) -> (String, Sighting) {
     let session = &linked.session;
-    let alive = session.pid.is_some_and(is_alive);
+    let alive = main_process_of(linked).is_some_and(|process| process.is_running());
+    // A terminal of a server that runs the session is only a view of it.
+    let lives_in_terminal = !linked.link.as_ref().is_some_and(|link| link.recipe == Recipe::PrivateServer);
     let sighting = match session.tmux_session.as_deref().map(|name| panes(linked, name)) {
         None => Sighting { live: alive, tmux_pane_id: None },
         Some(panes) => Sighting {
-            live: alive && !panes.is_empty(),
+            live: alive && !(lives_in_terminal && panes.is_empty()),
             tmux_pane_id: pane_of(&panes, session.tmux_pane_id.as_deref()),
         },
     };

@@ -153,6 +153,19 @@ fn a_reconciliation_knows_who_lives_by_the_process_that_was_found() {
 }
 
 #[test]
+fn a_session_of_an_app_server_lives_without_its_terminal() {
+    let pair = Pair::new();
+    let database = Connection::open(pair.world.state_root().join("workerctl.db")).unwrap();
+    database.execute("UPDATE sessions SET tmux_session = 'closed' WHERE name = 'w1'", ()).unwrap();
+    let ran_in_terminal = pair.world.conveyor(&["db-doctor", "--live"]).exits(1);
+    assert!(ran_in_terminal.stdout.contains("w1 is recorded as active but does not run"));
+    let sql = "UPDATE session_links SET recipe = 'private_server', app_server_socket = '/none', app_server_pid = tui_pid
+        WHERE session_id = (SELECT id FROM sessions WHERE name = 'w1')";
+    database.execute(sql, ()).unwrap();
+    pair.world.conveyor(&["db-doctor", "--live"]).ok();
+}
+
+#[test]
 fn a_supervisor_and_a_reconciliation_tell_once() {
     let mut pair = Pair::new();
     pair.world.conveyor(&["run", "--detach"]).ok();
