@@ -109,7 +109,7 @@ fn a_registration_elsewhere_reads_the_former_rollout_to_its_end() {
     };
     let mut former = Rollout::create(&world.codex_home(), world.root()).unwrap();
     register(&former);
-    world.conveyor(&["session-ingest", "w1"]);
+    world.conveyor(&["ingest", "w1"]).ok();
     let turn = former.begin("one").unwrap();
     former.complete("done").unwrap();
     register(&Rollout::create(&world.codex_home(), world.root()).unwrap());

@@ -42,6 +42,16 @@ fn told(text: &str) -> Vec<&str> {
 }
 
 #[test]
+fn a_turn_begins_once_however_often_its_rollout_is_read() {
+    let world = World::new();
+    let (worker, _) = finished(&world);
+    register(&world, "worker", "w1", &worker.path);
+    world.conveyor(&["ingest", "w1"]).ok();
+    let text = world.conveyor(&["replay", "t1"]).ok().stdout;
+    assert_eq!(text.matches("w1 begins a turn").count(), 1, "{text}");
+}
+
+#[test]
 fn a_replay_reads_as_the_story_of_the_task() {
     let world = World::new();
     let _rollouts = finished(&world);

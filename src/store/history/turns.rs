@@ -1,5 +1,7 @@
 //! A worker's turns while it was bound.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, Row};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -58,9 +60,13 @@ pub(super) fn begun(conn: &Connection, stay: &Stay, page: &Page) -> Result<Newes
         order: "e.id",
         written_at_once: Some("codex_events e"),
     };
-    page::newest(conn, &source, &stay.binding_id, page, |row| {
+    let mut begun = page::newest(conn, &source, &stay.binding_id, page, |row| {
         Ok(BegunTurn { event_id: row.get(0)?, at: row.get(1)?, session: row.get(2)?, turn_id: row.get(3)? })
-    })
+    })?;
+    // A rollout is read again when its session is registered again.
+    let mut known = HashSet::new();
+    begun.rows.retain(|turn| turn.turn_id.as_ref().is_none_or(|id| known.insert(id.clone())));
+    Ok(begun)
 }
 
 pub(super) fn ended(conn: &Connection, stay: &Stay, page: &Page) -> Result<Newest<EndedTurn>, StoreError> {
