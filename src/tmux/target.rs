@@ -48,7 +48,21 @@ impl SessionName {
         } else {
             return Ok(Self(name));
         };
-        Err(TmuxError::Invalid { what: "tmux session name", value: name, problem })
+        Err(Self::invalid(name, problem))
+    }
+
+    /// Checks the name of a session that is to be made: tmux would put values in the place of formats
+    /// (`#S`, `#{…}`), and escape backslashes and variables (`$HOME`).
+    pub fn of_new(name: impl Into<String>) -> Result<Self, TmuxError> {
+        let Self(name) = Self::new(name)?;
+        if is_rewritten(&name) {
+            return Err(Self::invalid(name, "contains a '\\', or a '$' or '#' that tmux reads as its own"));
+        }
+        Ok(Self(name))
+    }
+
+    fn invalid(name: String, problem: &'static str) -> TmuxError {
+        TmuxError::Invalid { what: "tmux session name", value: name, problem }
     }
 
     /// The bare name, as `tmux list-sessions` shows it.
@@ -134,6 +148,16 @@ impl fmt::Display for Target {
     }
 }
 
+/// Whether tmux would make another name of it.
+fn is_rewritten(name: &str) -> bool {
+    let followed_by = |sign: char, special: fn(char) -> bool| {
+        name.match_indices(sign).any(|(at, _)| name[at + 1..].starts_with(special))
+    };
+    name.contains('\\')
+        || followed_by('$', |next| next.is_ascii_alphabetic() || "_{".contains(next))
+        || followed_by('#', |next| next.is_ascii_uppercase() || next.is_ascii_punctuation())
+}
+
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -195,6 +219,16 @@ mod tests {
         ] {
             let error = text.parse::<Target>().expect_err(text);
             assert!(matches!(error, TmuxError::Invalid { .. }), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_new_session_has_the_name_it_is_given() {
+        for good in ["a", "a b", "a#5", "pull #7", "a#b", "a$5", "cost $", "a#"] {
+            assert_eq!(SessionName::of_new(good).unwrap().as_str(), good);
+        }
+        for bad in ["a$b", "a${b}", "a\\b", "a#S", "a##", "a#[fg=red]", "a#{pid}", "a.b"] {
+            assert!(SessionName::of_new(bad).is_err(), "{bad}");
         }
     }
 

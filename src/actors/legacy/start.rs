@@ -101,7 +101,7 @@ pub async fn start(
     );
     let plan = plan.with_prompt(wanted.told.then(|| contract.clone()));
     hub.store.read(RefuseTakenName { name: wanted.name.clone(), role: Role::Worker }).await?;
-    let session = SessionName::new(tmux_session(&wanted.name))?;
+    let session = SessionName::of_new(tmux_session(&wanted.name))?;
     let making = begin(&wanted, &server, &session, hub).await?;
     let mut start =
         Start { wanted: &wanted, plan: &plan, server, session, hub, making, config: None, runs: false };
