@@ -88,7 +88,7 @@ impl Plan {
             true => None,
             false => Some((
                 TmuxServer::resolve(|name| std::env::var_os(name)),
-                SessionName::new(wish.tmux_session)?,
+                SessionName::of_new(wish.tmux_session)?,
             )),
         };
         let cwd = directory(&caller.cwd, codex.cwd.as_deref())?;
@@ -206,10 +206,15 @@ impl Plan {
 fn directory(caller_cwd: &Path, given: Option<&Path>) -> Result<PathBuf, Failure> {
     let cwd = given.map_or_else(|| caller_cwd.to_owned(), |given| caller_cwd.join(given));
     let cwd = std::path::absolute(&cwd).unwrap_or(cwd);
-    if cwd.is_dir() {
+    let problem = if !cwd.exists() {
+        "does not exist"
+    } else if !cwd.is_dir() {
+        "is no directory"
+    } else if cwd.to_str().is_none() {
+        "cannot be told to Codex: its name is not UTF-8"
+    } else {
         return Ok(cwd);
-    }
-    let problem = if cwd.exists() { "is no directory" } else { "does not exist" };
+    };
     Err(Failure::not_found(format!("{} {problem}", cwd.display())).hint("name another with --cwd"))
 }
 
@@ -283,4 +288,29 @@ fn own_program() -> Result<PathBuf, Failure> {
     std::env::current_exe().map_err(|error| {
         Failure::external(format!("failed to find this program, which the session needs: {error}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn a_session_has_a_directory_that_codex_can_be_told() {
+        let here = tempfile::tempdir().unwrap();
+        let check = |name: &[u8], problem: &str| {
+            let failure = directory(here.path(), Some(Path::new(OsStr::from_bytes(name)))).unwrap_err();
+            assert!(failure.message.contains(problem), "{failure}");
+        };
+        for name in [&b"work"[..], b"no\xff"] {
+            std::fs::create_dir(here.path().join(OsStr::from_bytes(name))).unwrap();
+        }
+        std::fs::write(here.path().join("file"), "").unwrap();
+        assert_eq!(directory(here.path(), Some(Path::new("work"))).unwrap(), here.path().join("work"));
+        check(b"missing", "does not exist");
+        check(b"file", "is no directory");
+        check(b"no\xff", "not UTF-8");
+    }
 }

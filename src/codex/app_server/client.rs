@@ -182,6 +182,8 @@ impl AppServer {
     /// may have taken effect.
     pub async fn call(&self, method: &str, params: impl Serialize) -> Result<Value, RpcError> {
         let id = self.link.next_id.fetch_add(1, Ordering::Relaxed);
+        let params = serde_json::to_value(params)
+            .map_err(|error| RpcError::Unsendable { method: method.to_owned(), reason: error.to_string() })?;
         let request = encode(method, &json!({ "id": id, "method": method, "params": params }))?;
         let mut waiting = self.link.pending.register(id).map_err(|reason| RpcError::Disconnected {
             method: method.to_owned(),

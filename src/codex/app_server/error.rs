@@ -54,6 +54,14 @@ pub enum RpcError {
         /// Largest allowed size in bytes.
         limit: usize,
     },
+    /// The request has no JSON form: it was not sent.
+    #[error("`{method}` cannot be sent to Codex: {reason}")]
+    Unsendable {
+        /// The JSON-RPC method.
+        method: String,
+        /// What is in the way.
+        reason: String,
+    },
     /// Codex carried the call out, and the answer does not have the known shape.
     #[error("Codex answered `{method}` in a form this program does not know: {reason}")]
     Malformed {
@@ -70,7 +78,9 @@ impl RpcError {
         match self {
             Self::Disconnected { written, .. } | Self::TimedOut { written, .. } => *written,
             Self::Malformed { .. } => true,
-            Self::Connect { .. } | Self::Refused { .. } | Self::TooLarge { .. } => false,
+            Self::Connect { .. } | Self::Refused { .. } | Self::TooLarge { .. } | Self::Unsendable { .. } => {
+                false
+            }
         }
     }
 }
@@ -79,7 +89,9 @@ impl From<RpcError> for Failure {
     fn from(error: RpcError) -> Self {
         let kind = match &error {
             _ if error.may_have_happened() => FailureKind::Unknown,
-            RpcError::Refused { .. } | RpcError::TooLarge { .. } => FailureKind::Refused,
+            RpcError::Refused { .. } | RpcError::TooLarge { .. } | RpcError::Unsendable { .. } => {
+                FailureKind::Refused
+            }
             _ => FailureKind::External,
         };
         let failure = Failure::new(kind, error.to_string());
@@ -116,6 +128,7 @@ mod tests {
             FailureKind::Refused,
         );
         check(RpcError::TooLarge { method: method(), bytes: 2, limit: 1 }, FailureKind::Refused);
+        check(RpcError::Unsendable { method: method(), reason: "no UTF-8".into() }, FailureKind::Refused);
         check(RpcError::Connect { socket: "/s".into(), reason: "no".into() }, FailureKind::External);
     }
 }
