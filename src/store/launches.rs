@@ -37,7 +37,7 @@ pub(super) fn refuse_taken(conn: &Connection, name: &str, role: Role) -> Result<
     } else if known.is_active() {
         (
             "one of that name is registered".to_owned(),
-            format!("choose another, or `conveyor deregister {}`", quoted(name)),
+            format!("choose another, or end that one: `conveyor stop {}`", quoted(name)),
         )
     } else {
         return Ok(());

@@ -186,6 +186,11 @@ impl Acknowledge {
             .query_row([id], |row| row.try_into())
             .optional()?;
         let Some((fence, holder, hand_outs, state, is_consumed)) = row else {
+            if notifications::find(conn, id)?.is_none() {
+                return Err(Failure::not_found(format!("inbox item {id} does not exist"))
+                    .hint("ids stand in `conveyor manager-inbox TASK`, `conveyor worker-inbox TASK`")
+                    .into());
+            }
             return Err(Failure::refused(format!("inbox item {id} was not handed out under a lease"))
                 .hint("hand it out first: `conveyor worker-inbox TASK --consume-next --lease-seconds 60`")
                 .into());
@@ -373,5 +378,6 @@ mod tests {
         let pair = db.pair("one");
         let id = db.deliver(&pair, "only");
         assert!(db.refusal(ack(id, None)).hints[0].contains("--lease-seconds"));
+        assert_eq!(db.refusal(ack(99, None)).message, "inbox item 99 does not exist");
     }
 }

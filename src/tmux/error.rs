@@ -145,7 +145,9 @@ impl TmuxError {
                 socket.display()
             ),
             Self::NoSession { .. } => "`tmux list-panes -a` shows what there is".to_owned(),
-            Self::SessionExists { name } => format!("`tmux kill-session -t '={name}:'` ends it"),
+            Self::SessionExists { name } => format!(
+                "choose another name; or look at what runs there (`tmux attach -t '={name}:'`), and end it if it is nobody's"
+            ),
             Self::NotPermitted { .. } => {
                 "a sandboxed session cannot reach tmux: use the MCP tools or run outside the sandbox"
                     .to_owned()

@@ -194,9 +194,10 @@ async fn active_session(hub: &Hub, name: &str) -> Result<LinkedSession, Failure>
     if linked.session.is_active() {
         return Ok(linked);
     }
+    let (role, path) = (linked.session.role, linked.session.codex_session_path);
+    let rollout = path.map_or_else(|| "PATH".to_owned(), |path| quoted(&path));
     Err(Failure::refused(format!("session {name} is gone")).hint(format!(
-        "register it again: `conveyor register-{} --name {}`",
-        linked.session.role,
+        "if it runs again, register it: `conveyor register-{role} --name {} --codex-session {rollout}`",
         quoted(name)
     )))
 }

@@ -103,7 +103,7 @@ fn sight(linked: &LinkedSession) -> (String, Sighting) {
     let session = &linked.session;
     let alive = main_process_of(linked).is_some_and(|process| process.is_running());
     // A terminal of a server that runs the session is only a view of it.
-    let lives_in_terminal = !linked.link.as_ref().is_some_and(|link| link.recipe == Recipe::PrivateServer);
+    let lives_in_terminal = linked.link.as_ref().is_none_or(|link| link.recipe != Recipe::PrivateServer);
     let sighting = match session.tmux_session.as_deref().map(|name| panes(linked, name)) {
         None => Sighting { live: alive, tmux_pane_id: None },
         Some(panes) => Sighting {
