@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use tokio::sync::RwLock;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use super::blocking::blocking;
 use super::dispatcher::{Dispatcher, MakePass};
@@ -241,7 +241,7 @@ impl Actor for Guardian {
         if self.dispatches_as.is_some() {
             self.files = Some(FileWatch::start());
             self.dispatcher(ctx);
-            let follow = follow_bound_sessions(self.store.clone(), ctx.address().recipient());
+            let follow = follow_bound_sessions(self.store.clone(), ctx.address().recipient(), SWEEP);
             ctx.spawn(follow.into_actor(self));
             let doubts = doubt::sweep(self.store.clone(), ctx.address().recipient());
             ctx.spawn(doubts.into_actor(self));
@@ -252,12 +252,14 @@ impl Actor for Guardian {
     }
 }
 
-/// Tells the guardian which sessions are bound, at once when that changes, and every so often.
-async fn follow_bound_sessions(store: Store, guardian: Recipient<Follow>) {
+/// Tells the guardian which sessions are bound, at once when that changes, and every so often. However
+/// often that is said to change, the rollouts are looked at `every` so often.
+async fn follow_bound_sessions(store: Store, guardian: Recipient<Follow>, every: Duration) {
     let mut sessions = store.watch(Topic::Sessions);
-    let mut sweep = true;
+    let mut next_sweep = Instant::now();
     loop {
         sessions.borrow_and_update();
+        let sweep = Instant::now() >= next_sweep;
         match store.read(BoundSessions).await {
             Ok(bound) => {
                 let unread = if sweep { unread(&bound).await } else { Vec::new() };
@@ -266,7 +268,11 @@ async fn follow_bound_sessions(store: Store, guardian: Recipient<Follow>) {
             }
             Err(error) => tracing::warn!(%error, "failed to read which sessions are bound; trying again"),
         }
-        sweep = tokio::time::timeout(SWEEP, sessions.changed()).await.is_err();
+        if sweep {
+            next_sweep = Instant::now() + every;
+        }
+        // Whatever ends the wait, the clock says whether to sweep.
+        let _ = timeout_at(next_sweep.into(), sessions.changed()).await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Children that panic, and a guardian that stops.
 
 use super::*;
-use crate::actors::testing::{FakePane, paths, store, until};
+use crate::actors::testing::{FakePane, eventually, paths, store, until};
 use crate::domain::TurnOutcome;
 use crate::domain::command::QueuedCommand;
 use crate::store::bindings::BoundTask;
@@ -80,6 +80,37 @@ async fn a_dispatcher_that_panicked_is_rebuilt_and_goes_on() {
             format!("SELECT count(*) FROM turn_facts WHERE turn_key = '{turn}' AND routed_at IS NOT NULL");
         until(&desk.db, turn, |db| db.number(&delivered) == 1).await;
     }
+}
+
+/// Counts the sweeps, and has every look followed by another one at once.
+struct Restless {
+    store: Store,
+    sweeps: Rc<std::cell::Cell<u32>>,
+}
+
+impl Actor for Restless {
+    type Context = Context<Self>;
+}
+
+impl Handler<Follow> for Restless {
+    type Result = ();
+
+    fn handle(&mut self, follow: Follow, _: &mut Context<Self>) {
+        self.sweeps.set(self.sweeps.get() + u32::from(!follow.unread.is_empty()));
+        self.store.signals().raise(Topic::Sessions);
+    }
+}
+
+#[actix::test]
+async fn rollouts_are_swept_however_often_something_else_wakes() {
+    let desk = Desk::new();
+    desk.db.conn.execute("UPDATE sessions SET codex_session_path = '/no/rollout'", []).unwrap();
+    let sweeps = Rc::default();
+    let restless = Restless { store: desk.store.clone(), sweeps: Rc::clone(&sweeps) }.start();
+    let follow =
+        follow_bound_sessions(desk.store.clone(), restless.recipient(), Duration::from_millis(50));
+    actix::spawn(follow);
+    eventually("the third sweep", || sweeps.get() >= 3).await;
 }
 
 #[actix::test]
