@@ -19,7 +19,7 @@ use crate::domain::time::now_iso;
 use crate::domain::transport::TransportKind;
 use crate::fault::Point;
 use crate::store::Store;
-use crate::store::dispatch::{BeginPush, ClaimNudge, Entry, FinishPush, Push, PushOutcome};
+use crate::store::dispatch::{BeginPush, ClaimNudge, Entry, FinishPush, Push, PushOutcome, Subject};
 use crate::store::sessions::{GetLinkedSession, LinkedSession};
 use crate::tmux::{KeyName, PaneView, Target};
 
@@ -149,6 +149,14 @@ impl Hands {
             text: push.text.clone(),
             client_message_id: push.delivery.client_message_id.clone(),
         };
+        // A nudge may be the last word to who is about to be ended, whom somebody named.
+        if !linked.session.is_active() && push.subject != Subject::Nudge {
+            return Ok(PushOutcome::NotSent {
+                error: format!("session {} is gone", linked.session.name),
+                pane_class: None,
+                begun: false,
+            });
+        }
         let transport = match self.choose(linked).await {
             Ok(transport) => transport,
             Err(not_sent) => return Ok(not_sent),

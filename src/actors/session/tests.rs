@@ -74,6 +74,16 @@ const NOT_SENT: &str = "failed / failed / failed / failed";
 const UNKNOWN: &str = "failed / failed / failed / unknown";
 
 #[actix::test]
+async fn a_session_that_is_gone_when_its_turn_comes_is_not_typed_into() {
+    let mut desk = Desk::new();
+    let push = desk.claim("go on").await;
+    desk.db.conn.execute("UPDATE sessions SET state = 'gone'", []).unwrap();
+    let report = desk.session.send(Deliver(push)).await.unwrap().unwrap();
+    assert_eq!((&report["state"], &report["error"]), (&json!("failed"), &json!("session a-w is gone")));
+    assert!(desk.pane.state().done.is_empty());
+}
+
+#[actix::test]
 async fn a_text_is_typed_behind_its_header_and_submitted() {
     for lost_enters in [0, 2] {
         let mut desk = Desk::new();

@@ -159,7 +159,7 @@ impl Item<'_> {
 
 /// Puts it in the mailbox of who is not sent to, or is gone; else it stays to be claimed.
 fn leave(conn: &Connection, claim: &Claim, item: &Item<'_>, report: Entry) -> Result<Step, StoreError> {
-    if item.target.is_active() && !pushes_to(conn, item.target)?.is_empty() {
+    if !pushes_to(conn, item.target)?.is_empty() {
         return Ok(Step::Done(with_state(report, "pending")));
     }
     item.claim(conn, claim)?;

@@ -175,8 +175,12 @@ fn expiry(now: Timestamp, lease_seconds: i64) -> String {
     iso(now.checked_add(lease_seconds.max(1).seconds()).unwrap_or(now))
 }
 
-/// The push transports of a target, best first; empty when its mailbox has to do.
+/// The push transports of a target, best first; empty when its mailbox has to do. Nothing is pushed to
+/// who is gone, though the terminal may still be there.
 fn pushes_to(conn: &Connection, target: &Session) -> Result<Vec<TransportKind>, StoreError> {
+    if !target.is_active() {
+        return Ok(Vec::new());
+    }
     Ok(sessions::linked(conn, target.clone())?.reachable().pushes())
 }
 

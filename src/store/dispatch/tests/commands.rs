@@ -59,6 +59,15 @@ fn a_command_for_a_mailbox_is_one_row_and_no_effect() {
 }
 
 #[test]
+fn a_command_for_who_is_gone_waits_in_the_mailbox() {
+    let mut desk = Desk::pushing();
+    desk.run("UPDATE sessions SET state = 'gone' WHERE role = 'worker'");
+    desk.enqueue(QueuedCommand::NudgeWorker, "go on");
+    assert_eq!(desk.reported(), ["pull_required"]);
+    assert_eq!(desk.ledger(), "succeeded / succeeded / delivered / sent");
+}
+
+#[test]
 fn what_may_not_be_delivered_fails_before_any_effect() {
     fn check(spoil: impl FnOnce(&Desk), error: &str) {
         let mut desk = Desk::pushing();

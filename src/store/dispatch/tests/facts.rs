@@ -128,6 +128,18 @@ fn a_session_that_lost_its_terminal_gets_the_fact_in_its_mailbox() {
 }
 
 #[test]
+fn nothing_is_pushed_to_a_manager_that_is_gone() {
+    let mut desk = Desk::pushing();
+    desk.fact("t-1", TurnOutcome::Completed);
+    let push = desk.push();
+    desk.finish(&push, not_sent(false));
+    desk.run("UPDATE sessions SET state = 'gone' WHERE role = 'manager'");
+    desk.fact("t-2", TurnOutcome::Completed);
+    assert_eq!(desk.reported(), ["pull_required", "pull_required"]);
+    assert_eq!(desk.ledger(), " /  / delivered delivered / failed sent sent");
+}
+
+#[test]
 fn a_preview_tells_what_the_pass_will_do_and_changes_nothing() {
     let mut desk = Desk::new();
     let command = desk.enqueue(QueuedCommand::NudgeWorker, "go on");
