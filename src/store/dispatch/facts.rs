@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
+use super::stale::LEFT_STARTED;
 use super::unrouted::{Fact, any_unrouted, unrouted, unrouted_of};
 use super::{Claim, Entry, Push, Step, Subject, entry, pushes_to};
 use crate::domain::ids::new_id;
@@ -25,9 +26,8 @@ const RESTED: &str = "AND COALESCE((
 
 pub(super) fn any_due(conn: &Connection, now: &str) -> Result<bool, StoreError> {
     let waiting =
-        "SELECT EXISTS (SELECT 1 FROM routed_notifications WHERE state = 'pending' AND claim_expires_at < ?1)
-        OR EXISTS (SELECT 1 FROM routed_notifications WHERE state = 'pending' AND claim_expires_at IS NULL)";
-    Ok(any_unrouted(conn)? || conn.prepare_cached(waiting)?.query_row([now], |row| row.get(0))?)
+        format!("SELECT EXISTS (SELECT 1 {REDELIVERABLE} {RESTED}) OR EXISTS (SELECT 1 {LEFT_STARTED})");
+    Ok(any_unrouted(conn)? || conn.prepare_cached(&waiting)?.query_row([now], |row| row.get(0))?)
 }
 
 /// Makes a notification of each unrouted fact and delivers it, or claims it for a push.

@@ -21,6 +21,12 @@ struct Stale {
     attempts_left: bool,
 }
 
+/// Facts whose push had begun when their dispatcher died.
+pub(super) const LEFT_STARTED: &str =
+    "FROM routed_notifications n JOIN sessions s ON s.id = n.target_session_id
+    WHERE n.state = 'pending' AND n.side_effect_started = 1 AND n.command_id IS NULL
+      AND (n.claim_expires_at IS NULL OR unixepoch(n.claim_expires_at, 'subsec') < unixepoch(?1, 'subsec'))";
+
 /// How a stale command goes on.
 struct Verdict {
     attempt: &'static str,
@@ -150,18 +156,16 @@ fn settle_notification(conn: &Connection, id: i64, observed: bool, why: &str) ->
     Ok(())
 }
 
-/// Facts whose push had begun when their dispatcher died: they may have arrived.
+/// Ends the claims on [`LEFT_STARTED`]: they may have arrived.
 pub(super) fn settle_started_facts(
     conn: &Connection,
     claim: &Claim,
     limit: usize,
 ) -> Result<Vec<Step>, StoreError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT n.id, n.signal_type, n.correlation_id, s.name FROM routed_notifications n JOIN sessions s ON s.id = n.target_session_id
-         WHERE n.state = 'pending' AND n.side_effect_started = 1 AND n.command_id IS NULL
-           AND (n.claim_expires_at IS NULL OR unixepoch(n.claim_expires_at, 'subsec') < unixepoch(?1, 'subsec'))
-         ORDER BY n.created_at, n.id LIMIT ?2",
-    )?;
+    let sql = format!(
+        "SELECT n.id, n.signal_type, n.correlation_id, s.name {LEFT_STARTED} ORDER BY n.created_at, n.id LIMIT ?2"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
     let started: Vec<(i64, String, String, String)> =
         statement.query_map((&claim.now, limit as i64), |row| row.try_into())?.collect::<Result<_, _>>()?;
     let why = "the claim ran out after the push had begun; it may have arrived and is not repeated";

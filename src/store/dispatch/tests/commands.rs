@@ -59,6 +59,15 @@ fn a_command_for_a_mailbox_is_one_row_and_no_effect() {
 }
 
 #[test]
+fn nothing_is_due_while_a_command_is_pushed() {
+    let mut desk = Desk::pushing();
+    desk.enqueue(QueuedCommand::NudgeWorker, "go on");
+    assert!(desk.db.read(IsAnythingDue));
+    let push = desk.push();
+    assert!(desk.begin(&push) && !desk.db.read(IsAnythingDue));
+}
+
+#[test]
 fn a_command_for_who_is_gone_waits_in_the_mailbox() {
     let mut desk = Desk::pushing();
     desk.run("UPDATE sessions SET state = 'gone' WHERE role = 'worker'");

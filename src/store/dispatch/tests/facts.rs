@@ -78,7 +78,9 @@ fn a_dead_dispatchers_claim_is_taken_over_only_when_its_push_had_not_begun() {
             assert!(desk.begin(&lost));
         }
         assert!(desk.pass().is_empty(), "the claim holds");
+        assert!(!desk.db.read(IsAnythingDue), "the claim holds");
         desk.expire_claims();
+        assert!(desk.db.read(IsAnythingDue));
         desk.pass();
         assert_eq!(desk.ledger(), ledger);
         assert!(!desk.begin(&lost));
@@ -96,8 +98,10 @@ fn a_watching_dispatcher_lets_a_failed_push_rest() {
     desk.fact("t-1", TurnOutcome::Completed);
     let push = desk.push();
     desk.finish(&push, not_sent(false));
+    assert!(!desk.db.read(IsAnythingDue));
     assert!(desk.pass_with(|options| options.back_off = true).is_empty());
     desk.run("UPDATE deliveries SET settled_at = '2020-01-01T00:00:00.000Z'");
+    assert!(desk.db.read(IsAnythingDue));
     assert_eq!(desk.pass_with(|options| options.back_off = true).len(), 1);
 }
 
