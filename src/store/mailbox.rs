@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::notifications::{self, IN_INBOX, Inbox, Notification, ReadInbox};
+use super::notifications::{self, Inbox, Notification, ReadInbox, in_inbox};
 use super::telemetry::{self, Actor, Severity, Telemetry};
 use super::{Change, Query, StoreError, Topic, deliveries};
 use crate::domain::Failure;
@@ -48,7 +48,8 @@ impl Change for LeaseNext {
     fn run(self, tx: &Connection) -> Result<Self::Out, StoreError> {
         bury(tx, &self.session_id)?;
         let sql = format!(
-            "SELECT n.id FROM routed_notifications n WHERE {IN_INBOX} ORDER BY n.created_at, n.id LIMIT 1"
+            "SELECT n.id FROM routed_notifications n WHERE {} ORDER BY n.created_at, n.id LIMIT 1",
+            in_inbox()
         );
         let next: Option<i64> =
             tx.prepare_cached(&sql)?.query_row([&self.session_id], |row| row.get(0)).optional()?;

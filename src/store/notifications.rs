@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::mailbox::Lease;
+use super::mailbox::{Lease, MAX_HAND_OUTS};
 use super::page::{self, Newest, Page, Source};
 use super::telemetry::{self, Actor, Severity, Telemetry};
 use super::{Change, Query, StoreError, Topic, deliveries, row, runs};
@@ -93,12 +93,15 @@ const SELECT: &str = "SELECT n.id, n.task_id, t.name, n.binding_id, n.correlatio
     LEFT JOIN sessions consumer ON consumer.id = n.consumed_by_session_id";
 
 /// What makes a row `n` an item of the inbox of the session `?1`: delivered, not taken, and neither
-/// in a reader's hands nor a dead letter (handed out five times, see [`super::mailbox`]).
-pub(super) const IN_INBOX: &str =
-    "n.target_session_id = ?1 AND n.consumed_at IS NULL AND n.state = 'delivered'
-    AND NOT EXISTS (SELECT 1 FROM notification_leases l WHERE l.notification_id = n.id
-        AND (l.state = 'dead_letter' OR l.state = 'leased'
-            AND (l.hand_outs >= 5 OR l.expires_at > strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))))";
+/// in a reader's hands nor a dead letter (handed out too often, see [`super::mailbox`]).
+pub(super) fn in_inbox() -> String {
+    format!(
+        "n.target_session_id = ?1 AND n.consumed_at IS NULL AND n.state = 'delivered'
+        AND NOT EXISTS (SELECT 1 FROM notification_leases l WHERE l.notification_id = n.id
+            AND (l.state = 'dead_letter' OR l.state = 'leased'
+                AND (l.hand_outs >= {MAX_HAND_OUTS} OR l.expires_at > strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))))"
+    )
+}
 
 impl Notification {
     fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -172,7 +175,7 @@ pub fn newest_of_task(
 /// # Errors
 /// Whatever SQLite answers.
 pub fn inbox(conn: &Connection, session_id: &str, limit: u32) -> Result<Vec<Notification>, StoreError> {
-    let sql = format!("{SELECT} WHERE {IN_INBOX} ORDER BY n.created_at, n.id LIMIT ?2");
+    let sql = format!("{SELECT} WHERE {} ORDER BY n.created_at, n.id LIMIT ?2", in_inbox());
     let items = conn
         .prepare_cached(&sql)?
         .query_map((session_id, limit), Notification::of)?
@@ -185,7 +188,7 @@ pub fn inbox(conn: &Connection, session_id: &str, limit: u32) -> Result<Vec<Noti
 /// # Errors
 /// Whatever SQLite answers.
 pub fn inbox_size(conn: &Connection, session_id: &str) -> Result<i64, StoreError> {
-    let sql = format!("SELECT count(*) FROM routed_notifications n WHERE {IN_INBOX}");
+    let sql = format!("SELECT count(*) FROM routed_notifications n WHERE {}", in_inbox());
     Ok(conn.prepare_cached(&sql)?.query_row([session_id], |row| row.get(0))?)
 }
 
@@ -202,9 +205,10 @@ pub fn consume_in_cycle(
     // A manager may look before the push that woke it is recorded as delivered.
     let sql = format!(
         "UPDATE routed_notifications AS n SET consumed_at = ?2, consumed_manager_cycle_id = ?3
-         WHERE ({IN_INBOX}) OR (n.target_session_id = ?1 AND n.consumed_at IS NULL AND n.state = 'pending'
+         WHERE ({}) OR (n.target_session_id = ?1 AND n.consumed_at IS NULL AND n.state = 'pending'
              AND n.side_effect_started = 1)
-         RETURNING id"
+         RETURNING id",
+        in_inbox()
     );
     let taken: Vec<i64> = conn
         .prepare_cached(&sql)?
@@ -271,8 +275,9 @@ impl Change for ConsumeNext {
     fn run(self, tx: &Connection) -> Result<Inbox, StoreError> {
         let sql = format!(
             "UPDATE routed_notifications SET consumed_at = ?2, consumed_by_session_id = ?1
-             WHERE id = (SELECT n.id FROM routed_notifications n WHERE {IN_INBOX} ORDER BY n.created_at, n.id LIMIT 1)
-             RETURNING id"
+             WHERE id = (SELECT n.id FROM routed_notifications n WHERE {} ORDER BY n.created_at, n.id LIMIT 1)
+             RETURNING id",
+            in_inbox()
         );
         let taken: Option<i64> =
             tx.prepare_cached(&sql)?.query_row((&self.session_id, now_iso()), |row| row.get(0)).optional()?;

@@ -107,8 +107,7 @@ async fn rollouts_are_swept_however_often_something_else_wakes() {
     desk.db.conn.execute("UPDATE sessions SET codex_session_path = '/no/rollout'", []).unwrap();
     let sweeps = Rc::default();
     let restless = Restless { store: desk.store.clone(), sweeps: Rc::clone(&sweeps) }.start();
-    let follow =
-        follow_bound_sessions(desk.store.clone(), restless.recipient(), Duration::from_millis(50));
+    let follow = follow_bound_sessions(desk.store.clone(), restless.recipient(), Duration::from_millis(50));
     actix::spawn(follow);
     eventually("the third sweep", || sweeps.get() >= 3).await;
 }

@@ -7,7 +7,7 @@ use super::{Floor, Met, Target, WaitPlan};
 use crate::domain::session_fact::SessionFactKind;
 use crate::domain::{Condition, DeliveryState};
 use crate::store::deliveries::{self, Delivery};
-use crate::store::notifications::{self, IN_INBOX};
+use crate::store::notifications::{self, in_inbox};
 use crate::store::sessions::Session;
 use crate::store::{Query, StoreError, codex_events, session_facts};
 
@@ -80,7 +80,8 @@ fn turn_end(conn: &Connection, session: &Session, floor: &Floor) -> Result<Optio
 fn inbox(conn: &Connection, session: &Session, floor: &Floor) -> Result<Option<Value>, StoreError> {
     let sql = format!(
         "SELECT n.id, n.signal_type, n.correlation_id, n.delivered_at FROM routed_notifications n
-         WHERE {IN_INBOX} AND (?2 IS NULL OR n.delivered_at > ?2) ORDER BY n.created_at, n.id LIMIT 1"
+         WHERE {} AND (?2 IS NULL OR n.delivered_at > ?2) ORDER BY n.created_at, n.id LIMIT 1",
+        in_inbox()
     );
     let oldest: Option<(i64, String, String, Option<String>)> =
         conn.prepare_cached(&sql)?.query_row((&session.id, &floor.at), |row| row.try_into()).optional()?;
