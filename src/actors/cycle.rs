@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::hub::{Hub, ask};
 use super::ingest::ingest_session;
+use super::record;
 use super::session::Look;
 use crate::codex::alive::is_alive;
 use crate::codex::pane::{PaneClass, PaneSigns, classify};
@@ -34,8 +35,8 @@ pub async fn run(hub: &Hub, task: String, busy_wait_seconds: u32) -> Result<Cycl
     match seen {
         Ok(report) => Ok(hub.store.write(FinishCycle { cycle, spans, report }).await?),
         Err(failure) => {
-            hub.store.write(FailCycle { cycle, spans, failure: failure.clone() }).await?;
-            Err(failure)
+            let told = FailCycle { cycle, spans, failure: failure.clone() };
+            Err(record::failed(failure, hub.store.write(told).await))
         }
     }
 }

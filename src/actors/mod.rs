@@ -30,6 +30,7 @@ pub mod lock;
 mod model;
 pub mod paths;
 mod pictures;
+mod record;
 pub mod reviewer;
 pub mod runtime;
 pub mod sandbox;

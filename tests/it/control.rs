@@ -133,6 +133,36 @@ fn a_session_is_stopped_once() {
     assert_eq!(states(&world), ["candidate", "m1 active", "w1 gone"]);
 }
 
+/// From now on the store refuses `what`, as on a full disk.
+fn store_refuses(world: &World, what: &str) {
+    let database = Connection::open(world.state_root().join("workerctl.db")).unwrap();
+    let trigger =
+        format!("CREATE TRIGGER refused BEFORE {what} BEGIN SELECT RAISE(ABORT, 'the disk is full'); END");
+    database.execute_batch(&trigger).unwrap();
+}
+
+#[test]
+fn what_was_done_or_went_wrong_is_told_although_it_is_not_on_record() {
+    let world = World::new();
+    pair_by_hand(&world);
+    store_refuses(&world, "UPDATE ON commands WHEN new.type = 'stop_session' AND new.state = 'succeeded'");
+    let stopped = world.conveyor(&["stop", "w1"]).exits(1);
+    assert!(
+        stopped.stderr.contains("session w1 was stopped, but that is not on record"),
+        "{}",
+        stopped.text()
+    );
+    world.tmux(&["has-session", "-t", "codex-w1"], "").exits(1);
+
+    let world = World::new();
+    pair_by_hand(&world);
+    store_refuses(&world, "INSERT ON events WHEN new.type LIKE '%nudge%'");
+    let refused = world.conveyor(&["session-nudge", "w1", " "]).exits(2);
+    let (text, said) =
+        (refused.text(), ["there is nothing to send", "not on record: database: the disk is full"]);
+    assert!(said.iter().all(|said| refused.stderr.contains(said)), "{text}");
+}
+
 #[test]
 fn what_a_session_wrote_last_is_told_although_it_was_stopped() {
     let world = World::new();

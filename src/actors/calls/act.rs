@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::Call;
 use crate::actors::hub::ask;
+use crate::actors::record;
 use crate::actors::session::{Interrupt, Interrupted, Nudge};
 use crate::actors::{Caller, Hub};
 use crate::domain::shell::quoted;
@@ -43,8 +44,7 @@ impl Call for SessionNudgeArgs {
             Err(NotNudged::Recorded(failure)) => Err(failure),
             Err(NotNudged::Refused(failure)) => {
                 let refuse = RefuseNudge { session: self.name, text_length, failure: Some(failure.clone()) };
-                hub.store.write(refuse).await?;
-                Err(failure)
+                Err(record::failed(failure, hub.store.write(refuse).await))
             }
         }
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Call, ToolKind};
-use crate::actors::{Caller, Hub};
+use crate::actors::{Caller, Hub, record};
 use crate::codex::app_server::{Answered, Approval, answer_request};
 use crate::domain::redaction::redact_wait;
 use crate::domain::{Failure, RequestKey, Verdict};
@@ -132,10 +132,14 @@ impl AnswerArgs {
         let answering = hub.store.write(begin).await??;
         let answered = answer(hub, &answering).await;
         let finish = FinishAnswer { answering: answering.clone(), failure: answered.clone().err() };
-        hub.store.write(finish).await?;
-        answered.map(|()| AnswerReply {
-            id: answering.waiting.id,
-            session: answering.waiting.session,
+        let recorded = hub.store.write(finish).await;
+        let Waiting { id, session, .. } = answering.waiting;
+        record::ended(answered, recorded, |()| {
+            format!("request {id} of session {session} was {}", verdict.past())
+        })?;
+        Ok(AnswerReply {
+            id,
+            session,
             answer: verdict,
             answered_by: answering.by,
             command_id: answering.command_id,

@@ -8,7 +8,7 @@ use super::{Call, values};
 use crate::actors::ending::{End, can_end};
 use crate::actors::hub::ask;
 use crate::actors::session::{Look, Nudge};
-use crate::actors::{Caller, Hub, evidence};
+use crate::actors::{Caller, Hub, evidence, record};
 use crate::domain::transcript::CaptureMode;
 use crate::domain::{Failure, Role};
 use crate::fault::Point;
@@ -207,8 +207,7 @@ async fn attempt(begin: BeginClosing, hub: &Hub, caller: &Caller) -> Result<Opti
         plan = match look(&plan, capture, hub).await {
             Ok(plan) => plan,
             Err(failure) => {
-                let ended = EndedSessions::default();
-                return Err(hub.store.write(FailClosing { plan, ended, failure }).await?);
+                return Err(not_closed(plan, EndedSessions::default(), failure, hub).await);
             }
         };
     }
@@ -216,7 +215,7 @@ async fn attempt(begin: BeginClosing, hub: &Hub, caller: &Caller) -> Result<Opti
         [&plan.worker, &plan.manager].into_iter().flatten().find(|linked| is_own(linked, caller)).cloned();
     let mut ended = EndedSessions::default();
     if let Err(failure) = end_others(&plan, message.as_deref(), &mut ended, hub, caller).await {
-        return Err(hub.store.write(FailClosing { plan, ended, failure }).await?);
+        return Err(not_closed(plan, ended, failure, hub).await);
     }
     Point::ClosingEnded.reach();
     let Some(mut report) = hub.store.write(CompleteClosing { plan, ended }).await? else { return Ok(None) };
@@ -232,6 +231,15 @@ async fn attempt(begin: BeginClosing, hub: &Hub, caller: &Caller) -> Result<Opti
         }
     }
     Ok(Some(report))
+}
+
+/// Why a task was not closed, told of the task, and on record if that is possible.
+async fn not_closed(plan: Plan, ended: EndedSessions, failure: Failure, hub: &Hub) -> Failure {
+    let told = FailClosing { plan, ended, failure: failure.clone() };
+    match hub.store.write(told).await {
+        Ok(failure) => failure,
+        unrecorded => record::failed(failure, unrecorded),
+    }
 }
 
 /// Captures the terminals that are about to close.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::start::{MAX_TIMEOUT_SECONDS, StartReply};
 use super::{Call, Place, ToolKind, values};
 use crate::actors::launch::{CodexArgs, Launched, Manager, Worker};
-use crate::actors::{Caller, Hub};
+use crate::actors::{Caller, Hub, record};
 use crate::codex::policy::SandboxMode;
 use crate::domain::Failure;
 use crate::domain::shell::quoted;
@@ -265,8 +265,7 @@ impl Call for PairArgs {
                     gives_up_task: begun.task_is_new && !begun.worker_runs,
                     failure: failure.clone(),
                 };
-                hub.store.write(told).await?;
-                Err(failure)
+                Err(record::failed(failure, hub.store.write(told).await))
             }
         }
     }
@@ -308,8 +307,8 @@ impl PairArgs {
         let (binding, run_id) = match hub.store.write(complete).await {
             Ok(complete) => complete,
             Err(error) => {
-                self.take_back(manager, hub).await?;
-                return Err(self.half_way(error.into()));
+                let failure = self.take_back(manager, error.into(), hub).await;
+                return Err(self.half_way(failure));
             }
         };
         // Only now: what the sessions do is seen by each other.
@@ -360,15 +359,23 @@ impl PairArgs {
 
     async fn spawned(&self, launched: Launched, ground: &Ground, hub: &Hub) -> Result<Launched, Failure> {
         let session = launched.linked.session.clone();
-        hub.store.write(TellSpawned { pair: self.pair(), task_id: ground.task.id.clone(), session }).await?;
-        Ok(launched)
+        let done = format!("session {} was started", session.name);
+        let told = TellSpawned { pair: self.pair(), task_id: ground.task.id.clone(), session };
+        record::ended(Ok(launched), hub.store.write(told).await, |_| done)
     }
 
-    /// Ends a manager that is bound to nothing.
-    async fn take_back(&self, manager: Launched, hub: &Hub) -> Result<(), Failure> {
+    /// Ends a manager that could not be bound, because of `failure`.
+    async fn take_back(&self, manager: Launched, failure: Failure, hub: &Hub) -> Failure {
         manager.undo().await;
-        hub.store.write(Deregister { session: self.manager_name.clone() }).await??;
-        Ok(())
+        let name = &self.manager_name;
+        let deregister = Deregister { session: name.clone() };
+        match hub.store.write(deregister).await.map_err(Failure::from).flatten() {
+            Ok(_) => failure,
+            Err(left) => failure.hint(format!(
+                "manager {name} was ended again but is still registered ({left}): `conveyor deregister {}`",
+                quoted(name)
+            )),
+        }
     }
 
     fn half_way(&self, failure: Failure) -> Failure {

@@ -12,7 +12,7 @@ use crate::actors::blocking::blocking;
 use crate::actors::ending::{End, can_end};
 use crate::actors::hub::ask;
 use crate::actors::legacy::{EventFile, Worker};
-use crate::actors::{Caller, Hub};
+use crate::actors::{Caller, Hub, record};
 use crate::domain::shell::quoted;
 use crate::domain::{Failure, Role};
 use crate::store::sessions::{GetLinkedSession, Session};
@@ -71,9 +71,15 @@ impl Call for StopArgs {
         }
         let outcome = ask(&hub.end, End { session_id }, "session's actor").await;
         let command_id = stop.command_id.clone();
-        hub.store.write(FinishStop { stop, outcome: outcome.clone() }).await?;
+        let recorded = hub.store.write(FinishStop { stop, outcome: outcome.clone() }).await;
         let session = linked.session;
-        let killed_session = outcome?;
+        let killed_session = record::ended(outcome, recorded, |was_running| {
+            format!(
+                "session {} {}",
+                session.name,
+                if *was_running { "was stopped" } else { "was not running" }
+            )
+        })?;
         note(hub, &session, killed_session).await?;
         Ok(StopReply {
             command_id: Some(command_id),

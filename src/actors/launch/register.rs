@@ -5,8 +5,8 @@ use std::path::Path;
 use super::plan::Plan;
 use super::undo::Begun;
 use super::{Started, give_up, not_started, on_record, progress, start};
-use crate::actors::Hub;
 use crate::actors::blocking::blocking;
+use crate::actors::{Hub, record};
 use crate::codex::app_server::{AppServer, TurnStart};
 use crate::codex::discover::system_processes;
 use crate::domain::shell::quoted;
@@ -100,7 +100,7 @@ impl Launched {
         };
         Point::LaunchRegistered.reach();
         let begin = BeginFirstPrompt { session_id: self.linked.session.id.clone(), prompt: text.clone() };
-        let delivery = hub.store.write(begin).await?;
+        let delivery = hub.store.write(begin).await.map_err(|error| self.not_prompted(error.into()))?;
         let client_user_message_id = &*delivery.client_message_id;
         let turn = TurnStart { thread_id, text, client_user_message_id };
         let sent = client.turn_start(turn).await;
@@ -111,8 +111,11 @@ impl Launched {
             }
             Err(error) => Move::Failed { error: error.to_string(), pane_class: None },
         };
-        hub.store.write(FinishFirstPrompt { delivery, outcome }).await?;
-        sent.map(|_| true).map_err(|error| self.not_prompted(error.into()))
+        let recorded = hub.store.write(FinishFirstPrompt { delivery, outcome }).await;
+        let sent = sent.map(|_| true).map_err(|error| self.not_prompted(error.into()));
+        record::ended(sent, recorded, |_| {
+            format!("session {} has got its first prompt", self.linked.session.name)
+        })
     }
 
     fn not_prompted(&self, failure: Failure) -> Failure {
