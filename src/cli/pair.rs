@@ -18,10 +18,16 @@ pub(super) fn run(
     output: &mut Output,
 ) -> Result<u8, Failure> {
     let mut reply = connection.call(args.clone())?;
-    if let PairReply::Made(made) = &mut reply
-        && let Some(command) = &made.dispatch_command
-    {
-        made.dispatch = Some(dispatch(paths, args, command.clone())?);
+    if let PairReply::Made(made) = &mut reply {
+        let ensured = made.dispatch_command.clone().map(|command| dispatch(paths, args, command)).transpose();
+        if let Some(failure) = made.failure.take() {
+            // With a supervisor the sessions can go on as soon as they are told what to do.
+            return Err(match ensured {
+                Ok(_) => failure,
+                Err(also) => failure.and(also),
+            });
+        }
+        made.dispatch = ensured?;
     }
     output.show(args, &reply)
 }

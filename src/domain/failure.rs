@@ -95,6 +95,14 @@ impl Failure {
         self
     }
 
+    /// Tells of another failure with it.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.message = format!("{}; {}", self.message, other.message);
+        self.hints.extend(other.hints);
+        self
+    }
+
     /// The process exit code that tells a script what happened: 2 for bad usage, 1 for the rest.
     pub fn exit_code(&self) -> u8 {
         if self.kind == FailureKind::Usage { 2 } else { 1 }

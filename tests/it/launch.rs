@@ -19,12 +19,12 @@ const LONG: [&str; 2] = ["--timeout-seconds", "120"];
 /// A Codex that can do nothing but what the script says.
 const VERSION: &str = "if [ \"$1\" = --version ]; then echo codex-cli 0.0.0-fake; exit 0; fi\n";
 
-fn start(world: &World, directory: &Path, args: &[&str]) -> Run {
+pub(crate) fn start(world: &World, directory: &Path, args: &[&str]) -> Run {
     world.conveyor_in(directory, &[args, &LONG].concat(), "")
 }
 
 /// Waits until `text` stands in the rollout of a started session.
-fn rollout_has(started: &Value, text: &str) {
+pub(crate) fn rollout_has(started: &Value, text: &str) {
     let rollout = started["codex_session_path"].as_str().unwrap();
     wait_for(text, PATIENCE, || fs::read_to_string(rollout).ok()?.contains(text).then_some(()));
 }
@@ -409,75 +409,4 @@ fn a_plain_session_registers_itself_later() {
         (run.status == Some(0)).then(|| run.json())
     });
     assert_eq!(registered["codex_session_id"], started["codex_session_id"]);
-}
-
-#[test]
-fn a_pair_is_bound_before_it_is_told_anything() {
-    let world = World::with_codex(Script::new());
-    let directory = world.work_dir("p");
-    let args = [
-        "pair",
-        "--task",
-        "t1",
-        "--task-goal",
-        "Ship it",
-        "--worker-name",
-        "w1",
-        "--manager-name",
-        "m1",
-        "--task-prompt",
-        "Begin with auth",
-        "--manager-sandbox",
-        "read-only",
-        "--manager-acceptance",
-        "the tests pass",
-        "--no-dispatch",
-    ];
-    let planned = start(&world, &directory, &[&args[..], &["--dry-run"]].concat()).ok().json();
-    assert_eq!((&planned["dry_run"], &planned["task"]["created"]), (&json!(true), &json!(true)));
-    assert_eq!(value(&world, "SELECT count(*) FROM tasks"), "0");
-    assert!(tmux_sessions(&world).is_empty());
-
-    let pair = start(&world, &directory, &args).ok().json();
-    assert_eq!((&pair["dispatch"], &pair["ensure_dispatch"]), (&Value::Null, &json!(false)));
-    assert_eq!(pair["manager_acceptance_criteria_seeded"], 1);
-    rollout_has(&pair["worker"], "task_complete");
-    rollout_has(&pair["manager"], "task_complete");
-    let asked =
-        |words: &str| world.model().requests().into_iter().find(|one| one.user.contains(words)).unwrap();
-    assert_eq!(asked("auth").user, "Begin with auth");
-    // Commands cannot leave the sandbox; tools can.
-    let manager = asked("Goal: Ship it");
-    assert!(manager.user.contains("the tool `cycle` (task: t1)"), "{}", manager.user);
-    assert!(manager.tools.iter().any(|tool| tool.contains("mcp__conveyor")), "{:?}", manager.tools);
-
-    let first = "SELECT count(*) FROM deliveries, bindings WHERE claimed_at > bindings.created_at";
-    assert_eq!(value(&world, first), "2");
-    assert_eq!(world.conveyor(&["run", "--status"]).status, Some(1));
-    let args = ["pair", "--task", "t1", "--worker-name", "w2", "--manager-name", "m2"];
-    let run = start(&world, &directory, &args).exits(1);
-    assert!(run.stderr.contains("t1 is already bound"), "{}", run.text());
-    assert_eq!(tmux_sessions(&world), ["codex-m1", "codex-w1"]);
-}
-
-#[test]
-fn a_pair_whose_manager_does_not_start_leaves_its_worker() {
-    let world = World::with_codex(Script::new());
-    let directory = world.work_dir("p");
-    world.tmux(&["new-session", "-d", "-s", "codex-m1", "cat"], "").ok();
-    let args = ["pair", "--task", "t1", "--task-goal", "g", "--worker-name", "w1", "--manager-name", "m1"];
-    let run = start(&world, &directory, &args).exits(1);
-    assert!(run.stderr.contains("codex-m1") && run.stderr.contains("worker w1 runs"), "{}", run.text());
-    assert_eq!(value(&world, "SELECT group_concat(name || state) FROM sessions"), "w1active");
-    assert_eq!(value(&world, "SELECT count(*) FROM bindings"), "0");
-    let failed = "SELECT event_type FROM telemetry_events ORDER BY rowid DESC LIMIT 1";
-    assert_eq!(value(&world, failed), "pair_failed");
-
-    // The same again, with what is left.
-    world.tmux(&["kill-session", "-t", "=codex-m1"], "").ok();
-    let args = ["pair", "--task", "t1", "--worker-name", "w2", "--manager-name", "m1"];
-    let pair = start(&world, &directory, &args).ok().json();
-    assert_eq!((&pair["dispatch"]["started"], &pair["task"]["created"]), (&json!(true), &json!(false)));
-    let status = world.conveyor(&["run", "--status", "--json"]).ok().json();
-    assert_eq!(status["supervisor"]["dispatcher_id"], "dispatch-pair");
 }

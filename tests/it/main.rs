@@ -27,6 +27,7 @@ mod mcp;
 mod observe;
 mod open;
 mod pair;
+mod pairing;
 mod qa;
 mod readme;
 mod record;

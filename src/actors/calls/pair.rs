@@ -191,6 +191,9 @@ pub struct MadePair {
     pub dispatch_command: Option<Vec<String>>,
     /// Who dispatches; filled in when that is seen to.
     pub dispatch: Option<PairDispatch>,
+    /// The pair is up and bound, but not all that was to be said to its sessions was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
 }
 
 /// Who dispatches for a pair.
@@ -257,16 +260,13 @@ impl Call for PairArgs {
         }
         let mut begun = Begun::default();
         match self.make(hub, caller, &mut begun).await {
-            Ok(made) => Ok(PairReply::Made(Box::new(made))),
-            Err(failure) => {
-                let told = TellPairFailed {
-                    pair: self.pair(),
-                    task_id: begun.task_id,
-                    gives_up_task: begun.task_is_new && !begun.worker_runs,
-                    failure: failure.clone(),
-                };
-                Err(record::failed(failure, hub.store.write(told).await))
+            Ok(mut made) => {
+                if let Some(failure) = made.failure.take() {
+                    made.failure = Some(self.told(failure, begun, hub).await);
+                }
+                Ok(PairReply::Made(Box::new(made)))
             }
+            Err(failure) => Err(self.told(failure, begun, hub).await),
         }
     }
 }
@@ -295,6 +295,17 @@ impl PairArgs {
         Duration::from_secs(self.timeout_seconds.into())
     }
 
+    /// The failure, after it was recorded.
+    async fn told(&self, failure: Failure, begun: Begun, hub: &Hub) -> Failure {
+        let told = TellPairFailed {
+            pair: self.pair(),
+            task_id: begun.task_id,
+            gives_up_task: begun.task_is_new && !begun.worker_runs,
+            failure: failure.clone(),
+        };
+        record::failed(failure, hub.store.write(told).await)
+    }
+
     async fn make(&self, hub: &Hub, caller: &Caller, begun: &mut Begun) -> Result<MadePair, Failure> {
         let ground = hub.store.write(PreparePair(self.pair())).await?;
         begun.task_id = Some(ground.task.id.clone());
@@ -312,12 +323,16 @@ impl PairArgs {
             }
         };
         // Only now: what the sessions do is seen by each other.
-        let worker_prompted = worker.send_prompt(hub).await?;
-        let manager_prompted = manager.send_prompt(hub).await?;
+        let (worker_prompted, manager_prompted) =
+            (worker.send_prompt(hub).await, manager.send_prompt(hub).await);
+        let prompts = [worker_prompted.as_ref().err(), manager_prompted.as_ref().err()];
+        let failure = prompts.into_iter().flatten().cloned().reduce(Failure::and);
+        let failure =
+            failure.map(|failure| failure.hint("the pair is up and bound: see it with `conveyor sessions`"));
         Ok(MadePair {
             task: PairTask { created: ground.created, id: Some(ground.task.id), name: ground.task.name },
-            worker: StartReply::of(worker, worker_prompted, &caller.program),
-            manager: StartReply::of(manager, manager_prompted, &caller.program),
+            worker: StartReply::of(worker, worker_prompted.unwrap_or(false), &caller.program),
+            manager: StartReply::of(manager, manager_prompted.unwrap_or(false), &caller.program),
             binding_id: binding.id,
             run_id,
             manager_config_seeded: true,
@@ -327,6 +342,7 @@ impl PairArgs {
             ensure_dispatch: !self.no_dispatch,
             dispatch_command: self.dispatch_command(hub),
             dispatch: None,
+            failure,
         })
     }
 
