@@ -170,8 +170,8 @@ impl Call for CreateDisposableBindingArgs {
         let cwd = self.cwd.as_ref().map_or_else(|| caller.cwd.clone(), |given| caller.cwd.join(given));
         let worker = stand_in(&directory, &cwd, self.name_of(Role::Worker)?, Role::Worker);
         let manager = stand_in(&directory, &cwd, self.name_of(Role::Manager)?, Role::Manager);
-        let rollouts = [worker.codex_session_path.clone(), manager.codex_session_path.clone()];
-        write_rollouts(directory, vec![worker.clone(), manager.clone()]).await?;
+        let pair = vec![worker.clone(), manager.clone()];
+        write_rollouts(directory, pair.clone()).await?;
         let create = CreateDisposable {
             goal: self.goal.unwrap_or_else(|| format!("Loop of {}", self.task)),
             task: self.task,
@@ -184,8 +184,7 @@ impl Call for CreateDisposableBindingArgs {
         match hub.store.write(create).await {
             Ok(made) => Ok(reply(made, &caller.program)),
             Err(error) => {
-                blocking(move || rollouts.iter().flatten().for_each(|path| drop(std::fs::remove_file(path))))
-                    .await?;
+                blocking(move || remove_rollouts(&pair)).await?;
                 Err(error.into())
             }
         }
@@ -212,18 +211,27 @@ fn stand_in(directory: &Path, cwd: &Path, name: String, role: Role) -> Register 
     }
 }
 
+/// Both, or neither.
 async fn write_rollouts(directory: PathBuf, sessions: Vec<Register>) -> Result<(), Failure> {
     let shown = directory.display().to_string();
     let written = blocking(move || -> io::Result<()> {
         if !directory.is_dir() {
             private_dir(&directory)?;
         }
-        sessions.iter().try_for_each(write_rollout)
+        sessions.iter().try_for_each(write_rollout).inspect_err(|_| remove_rollouts(&sessions))
     });
     written.await?.map_err(|error| {
         Failure::external(format!("failed to make rollouts in {shown}: {error}"))
             .hint("name a writable directory with --session-dir")
     })
+}
+
+/// Takes back what was written of them. Their names are their own, so nobody else's is meant.
+fn remove_rollouts(sessions: &[Register]) {
+    for path in sessions.iter().filter_map(|session| session.codex_session_path.as_ref()) {
+        // What was not written is not there, and what cannot be removed is known to nobody.
+        let _ = std::fs::remove_file(path);
+    }
 }
 
 /// The first line of a rollout, which says whose it is.
@@ -287,4 +295,20 @@ fn worker_handoff(made: &Disposable, program: &str) -> String {
          `{program} enqueue-notify-manager {task} --message \"...\"`",
         made.worker.session.name, made.task.name, made.task.goal
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix::test]
+    async fn of_two_rollouts_none_is_left_when_one_cannot_be_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let made =
+            |below: &str| stand_in(&directory.path().join(below), Path::new("/"), "w".into(), Role::Worker);
+        let sessions = vec![made(""), made("missing")];
+        let failure = write_rollouts(directory.path().to_owned(), sessions).await.unwrap_err();
+        assert!(failure.message.starts_with("failed to make rollouts"), "{failure}");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
 }
