@@ -164,6 +164,24 @@ fn what_was_done_or_went_wrong_is_told_although_it_is_not_on_record() {
 }
 
 #[test]
+fn a_task_that_is_finished_from_a_session_that_cannot_be_ended_is_told_to_be_done() {
+    let world = World::new();
+    pair_by_hand(&world);
+    world.before_tmux("case \"$*\" in *kill-session*) echo 'error connecting to x (Operation not permitted)' >&2; exit 1;; esac");
+    let thread = &texts(&world, "SELECT codex_session_id FROM sessions WHERE name = 'w1'")[0];
+    let mut conveyor = world.command(env!("CARGO_BIN_EXE_conveyor"));
+    let finish = ["finish-task", "t1", "--stop-worker"];
+    let run = Run::of(conveyor.env("CODEX_THREAD_ID", thread).args(finish), "").exits(1);
+    assert!(
+        run.stderr.contains("task t1 is done, but session w1 was not ended: not permitted"),
+        "{}",
+        run.text()
+    );
+    assert!(run.stderr.contains("`conveyor stop w1`"), "{}", run.text());
+    assert_eq!(states(&world), ["done", "m1 active", "w1 active"]);
+}
+
+#[test]
 fn what_a_session_wrote_last_is_told_although_it_was_stopped() {
     let world = World::new();
     pair_by_hand(&world);

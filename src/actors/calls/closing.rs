@@ -9,6 +9,7 @@ use crate::actors::ending::{End, can_end};
 use crate::actors::hub::ask;
 use crate::actors::session::{Look, Nudge};
 use crate::actors::{Caller, Hub, evidence, record};
+use crate::domain::shell::quoted;
 use crate::domain::transcript::CaptureMode;
 use crate::domain::{Failure, Role};
 use crate::fault::Point;
@@ -16,7 +17,7 @@ use crate::store::closing::{
     BeginClosing, CaptureOptions, Closing, CompleteClosing, EndedSessions, FailClosing, Gates, Plan,
     RecordSeen, Report, SeenTerminal,
 };
-use crate::store::sessions::{LinkedSession, MarkGone};
+use crate::store::sessions::{LinkedSession, MarkGone, Session};
 
 /// Mark a task done
 ///
@@ -221,10 +222,7 @@ async fn attempt(begin: BeginClosing, hub: &Hub, caller: &Caller) -> Result<Opti
     let Some(mut report) = hub.store.write(CompleteClosing { plan, ended }).await? else { return Ok(None) };
     if let Some(own) = own {
         // Nothing after this is certain to be carried out: this process may end with its session.
-        let ended = ask(&hub.end, End { session_id: own.session.id.clone() }, "session's actor").await?;
-        if ended {
-            hub.store.write(MarkGone(own.session.id)).await?;
-        }
+        let ended = end_own(&own, &report, hub).await?;
         match own.session.role {
             Role::Worker => report.killed_worker = ended,
             Role::Manager => report.killed_manager = ended,
@@ -240,6 +238,23 @@ async fn not_closed(plan: Plan, ended: EndedSessions, failure: Failure, hub: &Hu
         Ok(failure) => failure,
         unrecorded => record::failed(failure, unrecorded),
     }
+}
+
+/// Ends the session that the caller runs in, after its task was closed.
+async fn end_own(own: &LinkedSession, report: &Report, hub: &Hub) -> Result<bool, Failure> {
+    let Session { id, name, .. } = &own.session;
+    let closed = format!("task {} is {}", report.task, if report.finish { "done" } else { "stopped" });
+    let end = End { session_id: id.clone() };
+    let ended = ask(&hub.end, end, "session's actor").await.map_err(|failure| {
+        let message = format!("{closed}, but session {name} was not ended: {}", failure.message);
+        Failure { message, ..failure }
+            .hint(format!("end it from elsewhere: `conveyor stop {}`", quoted(name)))
+    })?;
+    if ended {
+        let gone = hub.store.write(MarkGone(id.clone())).await;
+        gone.map_err(|error| record::done(&format!("{closed} and session {name} was ended"), error))?;
+    }
+    Ok(ended)
 }
 
 /// Captures the terminals that are about to close.
