@@ -2,7 +2,8 @@
 //!
 //! actix's own supervisor does not restart after a panic. Here every child carries an
 //! [`Obituary`]; when it is dropped, the guardian hears whether that was a panic. Tasks and
-//! sessions are built when something is asked of them, so a fresh one comes with the next message;
+//! sessions are built when something is asked of them, so a fresh one comes with the next message, and
+//! are let go when nobody needs them;
 //! what works by itself (the dispatcher, the tailers) is rebuilt with a back-off that grows, and a
 //! limit. A child's state is in the store, so a fresh one goes on where the old one was.
 
@@ -23,9 +24,10 @@ use super::evidence;
 use super::file_watch::{CatchUp, FileWatch};
 use super::hub::gone;
 use super::idle;
+use super::in_use::InUse;
 use super::launch;
 use super::paths::Paths;
-use super::session::{Attend, Deliver, Interrupt, Look, Nudge, Session, Terminals};
+use super::session::{Attend, Deliver, Interrupt, KeepUp, Look, Nudge, Session, Terminals};
 use super::slash::Slash;
 use super::tailer::{Rebind, Tailer, TailerParts};
 use super::task::{ServeInTask, Task};
@@ -136,8 +138,8 @@ pub struct Guardian {
     dispatches_as: Option<String>,
     terminals: Terminals,
     dispatcher: Option<Addr<Dispatcher>>,
-    tasks: HashMap<String, Addr<Task>>,
-    sessions: HashMap<String, Addr<Session>>,
+    tasks: HashMap<String, (Addr<Task>, InUse)>,
+    sessions: HashMap<String, (Addr<Session>, InUse)>,
     tailers: HashMap<String, (String, Addr<Tailer>)>,
     files: Option<FileWatch>,
     restarts: Restarts,
@@ -167,17 +169,18 @@ impl Guardian {
         Obituary::new(id, ctx.address().recipient())
     }
 
-    fn task(&mut self, task_id: &str, ctx: &Context<Self>) -> Addr<Task> {
+    fn task(&mut self, task_id: &str, ctx: &Context<Self>) -> (Addr<Task>, InUse) {
         let build = || Task::new(Self::obituary(ChildId::Task(task_id.to_owned()), ctx)).start();
-        self.tasks.entry(task_id.to_owned()).or_insert_with(build).clone()
+        self.tasks.entry(task_id.to_owned()).or_insert_with(|| (build(), InUse::default())).clone()
     }
 
-    fn session(&mut self, session_id: &str, ctx: &Context<Self>) -> Addr<Session> {
+    fn session(&mut self, session_id: &str, ctx: &Context<Self>) -> (Addr<Session>, InUse) {
         let build = || {
             let obituary = Self::obituary(ChildId::Session(session_id.to_owned()), ctx);
-            Session::new(obituary, session_id.to_owned(), self.store.clone(), self.terminals.clone()).start()
+            let (store, terminals) = (self.store.clone(), self.terminals.clone());
+            Session::new(obituary, session_id.to_owned(), store, terminals).start()
         };
-        self.sessions.entry(session_id.to_owned()).or_insert_with(build).clone()
+        self.sessions.entry(session_id.to_owned()).or_insert_with(|| (build(), InUse::default())).clone()
     }
 
     fn dispatcher(&mut self, ctx: &Context<Self>) -> Addr<Dispatcher> {
@@ -296,6 +299,8 @@ impl Handler<Follow> for Guardian {
     fn handle(&mut self, follow: Follow, ctx: &mut Context<Self>) {
         let bound: HashSet<&String> = follow.bound.iter().map(|bound| &bound.session.id).collect();
         self.tailers.retain(|id, _| bound.contains(id));
+        self.sessions.retain(|id, (_, in_use)| bound.contains(id) || in_use.is_shared());
+        self.tasks.retain(|_, (_, in_use)| in_use.is_shared());
         for bound in &follow.bound {
             self.tail(bound, ctx);
             self.handle(Attend(bound.clone()), ctx);
@@ -315,14 +320,11 @@ impl Handler<ChildDown> for Guardian {
             tracing::error!(child = ?down.id, "an actor panicked");
         }
         match &down.id {
+            // One that was let go is not in the list any more, or its successor is.
+            ChildId::Task(_) | ChildId::Session(_) | ChildId::Tailer(_) if !down.panicked => {}
             ChildId::Task(task_id) => drop(self.tasks.remove(task_id)),
             ChildId::Session(session_id) => drop(self.sessions.remove(session_id)),
-            ChildId::Tailer(session_id) => {
-                // One that was let go is not in the list any more, or its successor is.
-                if down.panicked {
-                    self.tailers.remove(session_id);
-                }
-            }
+            ChildId::Tailer(session_id) => drop(self.tailers.remove(session_id)),
             ChildId::Dispatcher => {
                 self.dispatcher = None;
                 if !down.panicked || self.dispatches_as.is_none() {
@@ -363,8 +365,11 @@ impl Handler<ServeInTask> for Guardian {
     type Result = ResponseFuture<Result<serde_json::Value, Failure>>;
 
     fn handle(&mut self, call: ServeInTask, ctx: &mut Context<Self>) -> Self::Result {
-        let task = self.task(&call.task_id, ctx);
-        Box::pin(async move { task.send(call).await.unwrap_or_else(|_| Err(gone("task's actor"))) })
+        let (task, in_use) = self.task(&call.task_id, ctx);
+        Box::pin(async move {
+            let _in_use = in_use;
+            task.send(call).await.unwrap_or_else(|_| Err(gone("task's actor")))
+        })
     }
 }
 
@@ -380,9 +385,10 @@ impl Handler<MakePass> for Guardian {
 impl Handler<Attend> for Guardian {
     type Result = ();
 
-    fn handle(&mut self, attend: Attend, ctx: &mut Context<Self>) {
+    fn handle(&mut self, Attend(linked): Attend, ctx: &mut Context<Self>) {
+        let (session, in_use) = self.session(&linked.session.id, ctx);
         // One that is gone hears of it the next time.
-        self.session(&attend.0.session.id, ctx).do_send(attend);
+        session.do_send(KeepUp { linked, in_use });
     }
 }
 
@@ -393,10 +399,10 @@ macro_rules! hand_on_to_session {
 
             fn handle(&mut self, message: $message, ctx: &mut Context<Self>) -> Self::Result {
                 let id: fn(&$message) -> &String = $session_id;
-                let session = self.session(id(&message), ctx);
+                let (session, in_use) = self.session(id(&message), ctx);
                 let at_work = self.at_work.clone();
                 Box::pin(async move {
-                    let _at_work = at_work.read().await;
+                    let (_in_use, _at_work) = (in_use, at_work.read().await);
                     session.send(message).await.unwrap_or_else(|_| Err(gone("session's actor")))
                 })
             }

@@ -20,6 +20,7 @@ mod hands;
 mod hearing;
 pub mod hub;
 mod idle;
+mod in_use;
 pub mod ingest;
 mod job;
 pub mod launch;

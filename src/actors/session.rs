@@ -11,6 +11,7 @@ use super::attend::{Attendant, can_be_attended};
 use super::ending::End;
 use super::guardian::Obituary;
 use super::hands::Hands;
+use super::in_use::InUse;
 use super::liveness::{Liveness, Watched, processes_of};
 use super::slash::Slash;
 use super::tmux::Terminal;
@@ -96,27 +97,41 @@ impl Actor for Session {
     type Context = Context<Self>;
 }
 
-/// Keeps up with the session, which is this now, for as long as it is active.
+/// Sees to it that somebody keeps up with the session, which is this now, for as long as it is active.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct Attend(pub LinkedSession);
 
-impl Handler<Attend> for Session {
+/// Keeps up with the session, which is this now, for as long as it is active.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct KeepUp {
+    /// The session.
+    pub linked: LinkedSession,
+    /// Held for as long as it takes.
+    pub in_use: InUse,
+}
+
+impl Handler<KeepUp> for Session {
     type Result = ();
 
-    fn handle(&mut self, Attend(linked): Attend, ctx: &mut Context<Self>) {
-        self.watch(processes_of(&linked), ctx);
+    fn handle(&mut self, KeepUp { linked, in_use }: KeepUp, ctx: &mut Context<Self>) {
+        self.watch(processes_of(&linked), in_use.clone(), ctx);
         if !can_be_attended(&linked) || std::mem::replace(&mut self.attends, true) {
             return;
         }
         let attendant = Attendant { hands: self.hands.clone() };
-        ctx.spawn(attendant.run().into_actor(self).map(|(), session, _| session.attends = false));
+        let attended = attendant.run().into_actor(self).map(|(), session, _| {
+            session.attends = false;
+            drop(in_use);
+        });
+        ctx.spawn(attended);
     }
 }
 
 impl Session {
     /// Watches these processes from now on, in place of others.
-    fn watch(&mut self, processes: Vec<Watched>, ctx: &mut Context<Self>) {
+    fn watch(&mut self, processes: Vec<Watched>, in_use: InUse, ctx: &mut Context<Self>) {
         if self.watched.as_ref().is_some_and(|(watched, _)| *watched == processes) {
             return;
         }
@@ -125,7 +140,7 @@ impl Session {
             store: self.hands.store.clone(),
             processes: processes.clone(),
         };
-        let watch = ctx.spawn(liveness.run().into_actor(self));
+        let watch = ctx.spawn(liveness.run().into_actor(self).map(|(), _, _| drop(in_use)));
         if let Some((_, former)) = self.watched.replace((processes, watch)) {
             ctx.cancel_future(former);
         }

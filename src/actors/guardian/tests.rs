@@ -6,6 +6,7 @@ use crate::domain::TurnOutcome;
 use crate::domain::command::QueuedCommand;
 use crate::store::bindings::BoundTask;
 use crate::store::dispatch::{Pass, PassOptions, Push, Step};
+use crate::store::sessions::GetLinkedSession;
 use crate::store::testing::TestDb;
 
 /// Makes the dispatcher panic.
@@ -128,6 +129,42 @@ async fn a_session_that_panicked_is_rebuilt_for_the_next_delivery() {
     assert_eq!(desk.db.ledger(), "attempted / running / pending / claimed", "nothing was begun");
     let report = guardian.send(Deliver(desk.claim().await)).await.unwrap().unwrap();
     assert_eq!(report["state"], "delivered");
+}
+
+/// How many sessions and tasks there are actors for.
+#[derive(Message)]
+#[rtype(result = "(usize, usize)")]
+struct Count;
+
+impl Handler<Count> for Guardian {
+    type Result = MessageResult<Count>;
+
+    fn handle(&mut self, _: Count, _: &mut Context<Self>) -> Self::Result {
+        MessageResult((self.sessions.len(), self.tasks.len()))
+    }
+}
+
+#[actix::test]
+async fn a_session_is_let_go_when_it_is_neither_bound_nor_at_work() {
+    let mut desk = Desk::new();
+    // A second or so.
+    desk.pane.state().lost_enters = 1;
+    let guardian = desk.guardian(None).start();
+    let nothing_bound = || Follow { bound: Vec::new(), unread: Vec::new() };
+    let delivered = guardian.send(Deliver(desk.claim().await));
+    guardian.send(nothing_bound()).await.unwrap();
+    assert_eq!(guardian.send(Count).await.unwrap(), (1, 0), "it is at work");
+    assert_eq!(delivered.await.unwrap().unwrap()["state"], "delivered");
+    guardian.send(nothing_bound()).await.unwrap();
+    assert_eq!(guardian.send(Count).await.unwrap(), (0, 0));
+    let report = guardian.send(Deliver(desk.claim().await)).await.unwrap().unwrap();
+    assert_eq!(report["state"], "delivered", "by another one");
+
+    let linked = desk.store.read(GetLinkedSession(desk.bound.worker.id.clone())).await.unwrap();
+    guardian.send(Follow { bound: vec![linked], unread: Vec::new() }).await.unwrap();
+    assert_eq!(guardian.send(Count).await.unwrap(), (1, 0), "it is bound");
+    guardian.send(nothing_bound()).await.unwrap();
+    assert_eq!(guardian.send(Count).await.unwrap(), (1, 0), "it is attended for as long as it is active");
 }
 
 #[actix::test]
