@@ -57,9 +57,9 @@ impl Handler<Doubt> for Session {
     type Result = ResponseFuture<Result<bool, Failure>>;
 
     fn handle(&mut self, Doubt(unseen): Doubt, _: &mut Context<Self>) -> Self::Result {
-        let (hands, turn) = (self.hands.clone(), self.turn.clone());
+        let (hands, turns) = (self.hands.clone(), self.turns.clone());
         Box::pin(async move {
-            let _turn = turn.lock().await;
+            let _turn = turns.take().await?;
             hands.doubt(unseen).await
         })
     }

@@ -3,18 +3,16 @@
 //! actix's own supervisor does not restart after a panic. Here every child carries an
 //! [`Obituary`]; when it is dropped, the guardian hears whether that was a panic. Tasks and
 //! sessions are built when something is asked of them, so a fresh one comes with the next message, and
-//! are let go when nobody needs them;
-//! what works by itself (the dispatcher, the tailers) is rebuilt with a back-off that grows, and a
-//! limit. A child's state is in the store, so a fresh one goes on where the old one was.
+//! are let go when nobody needs them; what works by itself (the dispatcher, the tailers) is rebuilt with
+//! a back-off that grows, and a limit. A child's state is in the store, so a fresh one goes on where the
+//! old one was.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use tokio::sync::RwLock;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout_at;
 
 use super::blocking::blocking;
 use super::dispatcher::{Dispatcher, MakePass};
@@ -32,6 +30,7 @@ use super::slash::Slash;
 use super::tailer::{Rebind, Tailer, TailerParts};
 use super::task::{ServeInTask, Task};
 use super::tmux::{Terminal, Tmux};
+use super::turn::AtWork;
 use crate::domain::Failure;
 use crate::fault::Point;
 use crate::store::following::BoundSessions;
@@ -47,9 +46,6 @@ const QUIET: Duration = Duration::from_secs(60);
 
 /// The safety net under the file watch and the signals.
 const SWEEP: Duration = Duration::from_secs(5);
-
-/// Longer than any push takes.
-const LONGEST_PUSH: Duration = Duration::from_secs(30);
 
 /// The wait before the first restart; it doubles each time.
 const FIRST_BACKOFF: Duration = Duration::from_millis(20);
@@ -143,8 +139,7 @@ pub struct Guardian {
     tailers: HashMap<String, (String, Addr<Tailer>)>,
     files: Option<FileWatch>,
     restarts: Restarts,
-    /// Held shared by whatever is being done to a session.
-    at_work: Arc<RwLock<()>>,
+    at_work: AtWork,
 }
 
 impl Guardian {
@@ -161,7 +156,7 @@ impl Guardian {
             tailers: HashMap::new(),
             files: None,
             restarts: Restarts::default(),
-            at_work: Arc::default(),
+            at_work: AtWork::default(),
         }
     }
 
@@ -178,7 +173,7 @@ impl Guardian {
         let build = || {
             let obituary = Self::obituary(ChildId::Session(session_id.to_owned()), ctx);
             let (store, terminals) = (self.store.clone(), self.terminals.clone());
-            Session::new(obituary, session_id.to_owned(), store, terminals).start()
+            Session::new(obituary, session_id.to_owned(), store, terminals, self.at_work.clone()).start()
         };
         self.sessions.entry(session_id.to_owned()).or_insert_with(|| (build(), InUse::default())).clone()
     }
@@ -352,12 +347,7 @@ impl Handler<StopAll> for Guardian {
         self.sessions.clear();
         ctx.stop();
         let at_work = self.at_work.clone();
-        Box::pin(async move {
-            // What has begun is seen to its end, for else nobody would know how it ended.
-            if timeout(LONGEST_PUSH, at_work.write()).await.is_err() {
-                tracing::warn!("a delivery has not ended; its claim will run out");
-            }
-        })
+        Box::pin(async move { at_work.stop().await })
     }
 }
 
@@ -400,9 +390,8 @@ macro_rules! hand_on_to_session {
             fn handle(&mut self, message: $message, ctx: &mut Context<Self>) -> Self::Result {
                 let id: fn(&$message) -> &String = $session_id;
                 let (session, in_use) = self.session(id(&message), ctx);
-                let at_work = self.at_work.clone();
                 Box::pin(async move {
-                    let (_in_use, _at_work) = (in_use, at_work.read().await);
+                    let _in_use = in_use;
                     session.send(message).await.unwrap_or_else(|_| Err(gone("session's actor")))
                 })
             }

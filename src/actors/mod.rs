@@ -46,6 +46,7 @@ mod testing;
 pub mod tmux;
 mod tools;
 pub mod transport;
+mod turn;
 pub mod window;
 pub mod wire;
 

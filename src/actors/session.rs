@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use actix::prelude::*;
 use serde_json::Value;
-use tokio::sync::Mutex;
 
 use super::attend::{Attendant, can_be_attended};
 use super::ending::End;
@@ -16,6 +15,7 @@ use super::liveness::{Liveness, Watched, processes_of};
 use super::slash::Slash;
 use super::tmux::Terminal;
 use super::transport::Connection;
+use super::turn::{AtWork, Turns};
 use crate::domain::Failure;
 use crate::store::Store;
 use crate::store::dispatch::{Entry, Push};
@@ -79,7 +79,7 @@ pub type Terminals = Rc<dyn Fn(Option<&str>) -> Terminal>;
 pub struct Session {
     _obituary: Obituary,
     pub(super) hands: Hands,
-    pub(super) turn: Rc<Mutex<()>>,
+    pub(super) turns: Turns,
     attends: bool,
     /// The processes that are being watched, and what watches them.
     watched: Option<(Vec<Watched>, SpawnHandle)>,
@@ -87,9 +87,15 @@ pub struct Session {
 
 impl Session {
     /// The actor for one registered session.
-    pub fn new(obituary: Obituary, session_id: String, store: Store, terminals: Terminals) -> Self {
+    pub fn new(
+        obituary: Obituary,
+        session_id: String,
+        store: Store,
+        terminals: Terminals,
+        at_work: AtWork,
+    ) -> Self {
         let hands = Hands { session_id, store, terminals, connection: Connection::default() };
-        Self { _obituary: obituary, hands, turn: Rc::default(), attends: false, watched: None }
+        Self { _obituary: obituary, hands, turns: Turns::new(at_work), attends: false, watched: None }
     }
 }
 
@@ -151,9 +157,9 @@ impl Handler<Deliver> for Session {
     type Result = ResponseFuture<Result<Entry, Failure>>;
 
     fn handle(&mut self, Deliver(push): Deliver, _: &mut Context<Self>) -> Self::Result {
-        let (hands, turn) = (self.hands.clone(), self.turn.clone());
+        let (hands, turns) = (self.hands.clone(), self.turns.clone());
         Box::pin(async move {
-            let _turn = turn.lock().await;
+            let _turn = turns.take().await?;
             hands.deliver(push).await
         })
     }
@@ -172,9 +178,9 @@ impl Handler<Nudge> for Session {
     type Result = ResponseFuture<Result<Entry, Failure>>;
 
     fn handle(&mut self, nudge: Nudge, _: &mut Context<Self>) -> Self::Result {
-        let (hands, turn) = (self.hands.clone(), self.turn.clone());
+        let (hands, turns) = (self.hands.clone(), self.turns.clone());
         Box::pin(async move {
-            let _turn = turn.lock().await;
+            let _turn = turns.take().await?;
             hands.nudge(nudge).await
         })
     }
@@ -184,9 +190,9 @@ impl Handler<Interrupt> for Session {
     type Result = ResponseFuture<Result<Interrupted, Failure>>;
 
     fn handle(&mut self, interrupt: Interrupt, _: &mut Context<Self>) -> Self::Result {
-        let (hands, turn) = (self.hands.clone(), self.turn.clone());
+        let (hands, turns) = (self.hands.clone(), self.turns.clone());
         Box::pin(async move {
-            let _turn = turn.lock().await;
+            let _turn = turns.take().await?;
             hands.interrupt(interrupt).await
         })
     }
@@ -196,9 +202,9 @@ impl Handler<Slash> for Session {
     type Result = ResponseFuture<Result<Value, Failure>>;
 
     fn handle(&mut self, slash: Slash, _: &mut Context<Self>) -> Self::Result {
-        let (hands, turn) = (self.hands.clone(), self.turn.clone());
+        let (hands, turns) = (self.hands.clone(), self.turns.clone());
         Box::pin(async move {
-            let _turn = turn.lock().await;
+            let _turn = turns.take().await?;
             hands.slash(slash.command).await
         })
     }
@@ -208,9 +214,9 @@ impl Handler<End> for Session {
     type Result = ResponseFuture<Result<bool, Failure>>;
 
     fn handle(&mut self, _: End, _: &mut Context<Self>) -> Self::Result {
-        let (hands, turn) = (self.hands.clone(), self.turn.clone());
+        let (hands, turns) = (self.hands.clone(), self.turns.clone());
         Box::pin(async move {
-            let _turn = turn.lock().await;
+            let _turn = turns.take().await?;
             hands.end().await
         })
     }

@@ -54,6 +54,11 @@ impl Desk {
         guardian
     }
 
+    /// Waits until a push is on record as begun.
+    async fn has_begun(&self) {
+        until(&self.db, "a push to begin", |db| db.ledger().contains("started")).await;
+    }
+
     async fn claim(&mut self) -> Push {
         self.db.enqueue(QueuedCommand::NudgeWorker, "a", "go on");
         let options = PassOptions {
@@ -174,11 +179,33 @@ async fn stopping_waits_for_the_end_of_a_push_that_has_begun() {
     desk.pane.state().lost_enters = 1;
     let guardian = desk.guardian(None).start();
     let delivered = guardian.send(Deliver(desk.claim().await));
+    desk.has_begun().await;
     let (report, stopped) = futures_util::future::join(delivered, guardian.send(StopAll)).await;
     stopped.unwrap();
     assert_eq!(report.unwrap().unwrap()["state"], "delivered");
     assert_eq!(desk.db.ledger(), "succeeded / succeeded / delivered / sent");
     assert!(guardian.send(Deliver(desk.claim().await)).await.is_err());
+}
+
+#[actix::test]
+async fn what_waits_for_its_turn_does_not_begin_when_all_is_stopped() {
+    let mut desk = Desk::new();
+    // A second or so.
+    desk.pane.state().lost_enters = 1;
+    let guardian = desk.guardian(None).start();
+    let (first, second) = (desk.claim().await, desk.claim().await);
+    let first = guardian.send(Deliver(first));
+    let second = guardian.send(Deliver(second));
+    desk.has_begun().await;
+    let (first, second, stopped) = futures_util::future::join3(first, second, guardian.send(StopAll)).await;
+    stopped.unwrap();
+    assert_eq!(first.unwrap().unwrap()["state"], "delivered");
+    second.unwrap().unwrap_err();
+    assert_eq!(
+        desk.db.ledger(),
+        "succeeded attempted / succeeded running / delivered pending / sent claimed",
+        "its claim runs out, and it is made again"
+    );
 }
 
 #[test]

@@ -34,7 +34,9 @@ impl Desk {
         let terminal = pane.terminal();
         let terminals: Terminals = Rc::new(move |_| terminal.clone());
         let (obituary, _) = mourned(ChildId::Session(bound.worker.id.clone()));
-        let session = Session::new(obituary, bound.worker.id.clone(), store.clone(), terminals).start();
+        let session =
+            Session::new(obituary, bound.worker.id.clone(), store.clone(), terminals, AtWork::default())
+                .start();
         Self { db, bound, store, pane, session }
     }
 
