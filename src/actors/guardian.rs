@@ -3,9 +3,9 @@
 //! actix's own supervisor does not restart after a panic. Here every child carries an
 //! [`Obituary`]; when it is dropped, the guardian hears whether that was a panic. Tasks and
 //! sessions are built when something is asked of them, so a fresh one comes with the next message, and
-//! are let go when nobody needs them; what works by itself (the dispatcher, the tailers) is rebuilt with
-//! a back-off that grows, and a limit. A child's state is in the store, so a fresh one goes on where the
-//! old one was.
+//! are let go when nobody needs them. What works by itself is rebuilt with a back-off that grows: the
+//! dispatcher until a limit, a tailer for as long as its session is bound, since nobody else would read
+//! there. A child's state is in the store, so a fresh one goes on where the old one was.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -38,7 +38,7 @@ use crate::store::sessions::LinkedSession;
 use crate::store::{Store, Topic};
 use crate::tmux::TmuxServer;
 
-/// Restarts of one child, one soon after the other, before the guardian gives up on it.
+/// Restarts of one child, one soon after the other, before the guardian gives up on it, or takes its time.
 const MAX_RESTARTS: u32 = 8;
 
 /// A child that ran this long without a panic may begin to count anew.
@@ -139,6 +139,8 @@ pub struct Guardian {
     tailers: HashMap<String, (String, Addr<Tailer>)>,
     files: Option<FileWatch>,
     restarts: Restarts,
+    /// Those of the tailers that panicked, by the session's id.
+    tailer_restarts: HashMap<String, Restarts>,
     at_work: AtWork,
 }
 
@@ -156,6 +158,7 @@ impl Guardian {
             tailers: HashMap::new(),
             files: None,
             restarts: Restarts::default(),
+            tailer_restarts: HashMap::new(),
             at_work: AtWork::default(),
         }
     }
@@ -216,6 +219,16 @@ impl Guardian {
                 self.tailers.insert(session.id.clone(), (path.clone(), tailer.start()));
             }
         }
+    }
+
+    /// Sees to it that a tailer that panicked is built again by the first `Follow` after its rest.
+    fn tailer_rests(&mut self, session_id: String, ctx: &mut Context<Self>) {
+        let restarts = self.tailer_restarts.entry(session_id.clone()).or_default();
+        let wait = restarts.wait_before_next(Instant::now()).unwrap_or(QUIET);
+        ctx.run_later(wait, move |guardian, _| {
+            // By then it may have been let go, and have a successor.
+            guardian.tailers.retain(|id, (_, tailer)| *id != session_id || tailer.connected());
+        });
     }
 }
 
@@ -294,6 +307,7 @@ impl Handler<Follow> for Guardian {
     fn handle(&mut self, follow: Follow, ctx: &mut Context<Self>) {
         let bound: HashSet<&String> = follow.bound.iter().map(|bound| &bound.session.id).collect();
         self.tailers.retain(|id, _| bound.contains(id));
+        self.tailer_restarts.retain(|id, _| bound.contains(id));
         self.sessions.retain(|id, (_, in_use)| bound.contains(id) || in_use.is_shared());
         self.tasks.retain(|_, (_, in_use)| in_use.is_shared());
         for bound in &follow.bound {
@@ -319,7 +333,7 @@ impl Handler<ChildDown> for Guardian {
             ChildId::Task(_) | ChildId::Session(_) | ChildId::Tailer(_) if !down.panicked => {}
             ChildId::Task(task_id) => drop(self.tasks.remove(task_id)),
             ChildId::Session(session_id) => drop(self.sessions.remove(session_id)),
-            ChildId::Tailer(session_id) => drop(self.tailers.remove(session_id)),
+            ChildId::Tailer(session_id) => self.tailer_rests(session_id.clone(), ctx),
             ChildId::Dispatcher => {
                 self.dispatcher = None;
                 if !down.panicked || self.dispatches_as.is_none() {

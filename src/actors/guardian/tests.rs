@@ -1,7 +1,7 @@
 //! Children that panic, and a guardian that stops.
 
 use super::*;
-use crate::actors::testing::{FakePane, eventually, paths, store, until};
+use crate::actors::testing::{FakePane, PATIENCE, eventually, paths, store, until};
 use crate::domain::TurnOutcome;
 use crate::domain::command::QueuedCommand;
 use crate::store::bindings::BoundTask;
@@ -9,7 +9,7 @@ use crate::store::dispatch::{Pass, PassOptions, Push, Step};
 use crate::store::sessions::GetLinkedSession;
 use crate::store::testing::TestDb;
 
-/// Makes the dispatcher panic.
+/// Makes the dispatcher, or a tailer, panic.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Break;
@@ -27,6 +27,28 @@ impl Handler<Break> for Guardian {
 
     fn handle(&mut self, broken: Break, ctx: &mut Context<Self>) {
         self.dispatcher(ctx).do_send(broken);
+    }
+}
+
+impl Handler<Break> for Tailer {
+    type Result = ();
+
+    fn handle(&mut self, _: Break, _: &mut Context<Self>) {
+        panic!("on purpose");
+    }
+}
+
+/// Makes the tailers that are there panic; gives how many there were.
+#[derive(Message)]
+#[rtype(result = "usize")]
+struct BreakTailers;
+
+impl Handler<BreakTailers> for Guardian {
+    type Result = usize;
+
+    fn handle(&mut self, _: BreakTailers, _: &mut Context<Self>) -> usize {
+        let living = self.tailers.values().filter(|(_, tailer)| tailer.connected());
+        living.inspect(|(_, tailer)| tailer.do_send(Break)).count()
     }
 }
 
@@ -86,6 +108,25 @@ async fn a_dispatcher_that_panicked_is_rebuilt_and_goes_on() {
             format!("SELECT count(*) FROM turn_facts WHERE turn_key = '{turn}' AND routed_at IS NOT NULL");
         until(&desk.db, turn, |db| db.number(&delivered) == 1).await;
     }
+}
+
+#[actix::test]
+async fn a_tailer_that_keeps_panicking_rests_longer_and_longer_and_comes_back() {
+    let desk = Desk::new();
+    desk.db
+        .conn
+        .execute("UPDATE sessions SET codex_session_path = '/no/rollout' WHERE role = 'worker'", [])
+        .unwrap();
+    let bound = desk.store.read(BoundSessions).await.unwrap();
+    let guardian = desk.guardian(Some("d-1")).start();
+    let (began, deadline) = (Instant::now(), Instant::now() + PATIENCE);
+    let mut panics = 0;
+    while panics < 5 {
+        assert!(Instant::now() < deadline, "it did not come back after {panics} panics");
+        guardian.send(Follow { bound: bound.clone(), unread: Vec::new() }).await.unwrap();
+        panics += guardian.send(BreakTailers).await.unwrap();
+    }
+    assert!(began.elapsed() >= Duration::from_millis(20 + 40 + 80 + 160), "{:?}", began.elapsed());
 }
 
 /// Counts the sweeps, and has every look followed by another one at once.
