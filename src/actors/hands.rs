@@ -231,7 +231,9 @@ impl Hands {
             (TransportKind::CodexQueue, remote, Some(thread_id)) => {
                 let codex_home = link.and_then(|link| link.codex_home.as_ref()).map(PathBuf::from);
                 let codex_home = codex_home.ok_or_else(|| Failure::refused("its CODEX_HOME is not known"))?;
-                Ok(Box::new(QueueTransport { thread_id, remote: remote.map(PathBuf::from), codex_home }))
+                let program = link.and_then(|link| link.codex_program.as_ref()).map(PathBuf::from);
+                let remote = remote.map(PathBuf::from);
+                Ok(Box::new(QueueTransport { program, thread_id, remote, codex_home }))
             }
             (TransportKind::Tmux, ..) => {
                 let (terminal, target) = self.pane(linked)?;

@@ -328,6 +328,7 @@ mod tests {
             app_server_socket: Some("/run/as.sock".into()),
             app_server_pid: Some(11),
             codex_home: Some("/home/u/.codex".into()),
+            codex_program: Some("/opt/codex".into()),
             mcp: true,
             transports: vec![TransportKind::Tmux],
             ..Link::new(Recipe::PrivateServer)

@@ -22,7 +22,7 @@ const CONTRACT: &str = include_str!("../../migrations/contract/schema_22.sql");
 
 /// Version and checksum of each migration in this program, oldest first. By heart: to read them off
 /// the embedded files takes refinery longer than to open a database.
-const MIGRATIONS: [(i32, &str); 14] = [
+const MIGRATIONS: [(i32, &str); 15] = [
     (1, "11527261771371592546"),
     (2, "4267236508035591345"),
     (3, "18222625192320248689"),
@@ -37,6 +37,7 @@ const MIGRATIONS: [(i32, &str); 14] = [
     (13, "3353396777006117182"),
     (14, "11312915896418908559"),
     (15, "12707884742251137509"),
+    (16, "5170003514870112490"),
 ];
 
 /// What [`prepare`] found and did.

@@ -18,6 +18,8 @@ pub struct Link {
     pub codex_home: Option<String>,
     /// Version of the Codex that runs it.
     pub codex_version: Option<String>,
+    /// That Codex's program, when it was started here.
+    pub codex_program: Option<String>,
     /// The socket of its app-server.
     pub app_server_socket: Option<String>,
     /// The process of its app-server, when it is one we started.
@@ -43,6 +45,7 @@ impl Link {
             tmux_socket: None,
             codex_home: None,
             codex_version: None,
+            codex_program: None,
             app_server_socket: None,
             app_server_pid: None,
             tui_pid: None,
@@ -69,6 +72,7 @@ impl Link {
                 .map(|list| TransportKind::parse_list(&list))
                 .unwrap_or_default(),
             thread_start: row::optional_json(row, 10)?,
+            codex_program: row.get(11)?,
         })
     }
 }
@@ -81,7 +85,7 @@ pub fn find(conn: &Connection, session_id: &str) -> Result<Option<Link>, StoreEr
     Ok(conn
         .prepare_cached(
             "SELECT recipe, tmux_socket, codex_home, codex_version, app_server_socket, app_server_pid,
-                    tui_pid, pid_started_at, mcp, transports, thread_start_json
+                    tui_pid, pid_started_at, mcp, transports, thread_start_json, codex_program
              FROM session_links WHERE session_id = ?1",
         )?
         .query_row([session_id], Link::read)
@@ -96,8 +100,8 @@ pub fn put(conn: &Connection, session_id: &str, link: &Link) -> Result<(), Store
     conn.prepare_cached(
         "INSERT OR REPLACE INTO session_links
             (session_id, recipe, tmux_socket, codex_home, codex_version, app_server_socket, app_server_pid,
-             tui_pid, pid_started_at, mcp, transports, thread_start_json, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+             tui_pid, pid_started_at, mcp, transports, thread_start_json, updated_at, codex_program)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?
     .execute((
         session_id,
@@ -113,6 +117,7 @@ pub fn put(conn: &Connection, session_id: &str, link: &Link) -> Result<(), Store
         (!link.transports.is_empty()).then(|| TransportKind::format_list(&link.transports)),
         link.thread_start.as_ref().map(Value::to_string),
         now_iso(),
+        &link.codex_program,
     ))?;
     Ok(())
 }

@@ -410,3 +410,21 @@ fn a_plain_session_registers_itself_later() {
     });
     assert_eq!(registered["codex_session_id"], started["codex_session_id"]);
 }
+
+#[test]
+fn a_session_is_queued_to_by_the_codex_that_runs_it() {
+    let world = World::with_codex(Script::new());
+    let directory = world.work_dir("w");
+    let (own, asked) = (world.bin().join("own-codex"), world.root().join("asked"));
+    let real = fs::read_link(world.bin().join("codex")).unwrap();
+    let script = format!("#!/bin/sh\necho \"$*\" >> {}\nexec {} \"$@\"\n", asked.display(), real.display());
+    fs::write(&own, script).unwrap();
+    fs::set_permissions(&own, Permissions::from_mode(0o755)).unwrap();
+    stand_in(&world, "echo \"unrecognized subcommand '$1'\" >&2; exit 2");
+    let worker =
+        ["start-worker", "--name", "w1", "--transport", "codex-queue", "--codex", own.to_str().unwrap()];
+    start(&world, &directory, &worker).ok();
+    world.conveyor(&["session-nudge", "w1", "Go on"]).ok();
+    let asked = fs::read_to_string(asked).unwrap();
+    assert!(asked.lines().any(|line| line.starts_with("queue --thread")), "{asked}");
+}

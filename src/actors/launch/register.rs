@@ -144,6 +144,7 @@ async fn describe(
         tmux_socket: plan.tmux.as_ref().map(|(tmux, _)| text(tmux.socket())),
         codex_home: plan.codex_home.as_deref().map(text),
         codex_version: plan.version.clone(),
+        codex_program: Some(text(&plan.program)),
         app_server_socket: server.map(|(socket, _)| text(socket)),
         app_server_pid: server.map(|_| pid.into()),
         tui_pid: started.tui_pid.map(i64::from),

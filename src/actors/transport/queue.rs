@@ -8,9 +8,11 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::json;
 
 use super::{Letter, NotReady, Sending, Transport};
+use crate::actors::blocking::blocking;
 use crate::codex::discover::{LockHolder, lock_holder};
 use crate::codex::install::locate;
 use crate::codex::queue::{QueueError, QueueMessage, queue_message};
+use crate::domain::Failure;
 use crate::domain::transport::TransportKind;
 
 /// Measured: 45 ms as a rule, 16 s once on a starved machine.
@@ -18,6 +20,8 @@ const DEADLINE: Duration = Duration::from_secs(25);
 
 /// Pushes into a thread's own queue.
 pub struct QueueTransport {
+    /// The Codex that the thread's session was started with, when it is known.
+    pub program: Option<PathBuf>,
     /// The thread.
     pub thread_id: String,
     /// Its app-server, when it runs on a private one.
@@ -41,10 +45,16 @@ impl QueueTransport {
         }
     }
 
+    /// The session's own Codex. One that was moved since is taken for the one that others find.
+    async fn locate(&self) -> Result<PathBuf, Failure> {
+        let own = self.program.clone();
+        Ok(blocking(move || locate(own.as_deref()).or_else(|_| locate(None))).await??)
+    }
+
     async fn queue(&self, letter: &Letter) -> Sending {
-        let program = match locate(None) {
+        let program = match self.locate().await {
             Ok(program) => program,
-            Err(error) => return Sending::NotSent(error.to_string()),
+            Err(failure) => return Sending::NotSent(failure.message),
         };
         let message = QueueMessage {
             program,
