@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::show::Show;
 use super::table::aligned;
 use crate::actors::calls::approvals::{AnswerReply, ApprovalsArgs, ApproveArgs, DenyArgs};
+use crate::domain::printable::indented;
 
 impl Show for ApprovalsArgs {
     fn text(&self, reply: &Vec<Value>) -> Option<String> {
@@ -53,11 +54,15 @@ fn list(waits: &[Value]) -> String {
     for (line, waiting) in lines.zip(waits) {
         shown.push(line);
         let details = ["command", "cwd", "reason", "pane_class"];
-        let details =
-            details.into_iter().filter_map(|key| Some(format!("    {key}: {}", waiting[key].as_str()?)));
-        shown.extend(details);
+        shown.extend(details.into_iter().filter_map(|key| Some(detail(key, waiting[key].as_str()?))));
     }
     shown.join("\n")
+}
+
+/// A model wrote it: its further lines stand below its first, where they are none of ours.
+fn detail(key: &str, text: &str) -> String {
+    let label = format!("    {key}: ");
+    format!("{label}{}", indented(text, label.len()))
 }
 
 #[cfg(test)]
@@ -78,5 +83,25 @@ mod tests {
         assert_eq!(lines[1], "3   w1       t1    command   now    approve | deny");
         assert_eq!(lines[2..], ["    command: make", "    cwd: /w"]);
         assert_eq!(list(&[]), "nobody waits");
+    }
+
+    #[test]
+    fn what_a_model_wrote_cannot_hide_or_forge_a_line() {
+        let waiting = json!({
+            "id": 3, "session": "w\n4", "task": "t1", "asks": "command", "since": "now", "answerable": true,
+            "command": "rm -rf /\x1b[2K\rmake\n    cwd: /safe", "cwd": "/w\r", "reason": "\u{202e}x",
+        });
+        let shown = list(&[waiting]);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines[1], "3   w␊4      t1    command   now    approve | deny");
+        assert_eq!(
+            lines[2..],
+            [
+                "    command: rm -rf /␛[2K␍make",
+                "                 cwd: /safe",
+                "    cwd: /w␍",
+                "    reason: \u{fffd}x"
+            ]
+        );
     }
 }

@@ -3,8 +3,10 @@
 use serde_json::Value;
 
 use super::show::Show;
+use super::table::tabbed;
 use crate::actors::Request;
 use crate::actors::calls::audit::{AuditArgs, AuditVerb, AuditVerifyArgs, MutationAuditArgs};
+use crate::domain::printable::one_line;
 use crate::domain::shell::quoted;
 use crate::domain::time::just_after;
 use crate::store::audit_chain::{Finding, Outside, Trouble, Verdict};
@@ -47,14 +49,14 @@ fn event(event: &Value) -> String {
     let payload = event["payload"].as_object().into_iter().flatten();
     let facts: Vec<String> =
         payload.filter_map(|(key, value)| Some(format!("{key}={}", fact(value)?))).collect();
-    let line = [word("created_at"), word("actor"), word("type"), &facts.join(" ")].join("\t");
+    let line = tabbed([word("created_at"), word("actor"), word("type"), &facts.join(" ")]);
     line.trim_end().to_owned()
 }
 
 /// A value that fits into a line.
 fn fact(value: &Value) -> Option<String> {
     let text = match value {
-        Value::String(text) => text.split_whitespace().collect::<Vec<_>>().join(" "),
+        Value::String(text) => one_line(text),
         Value::Bool(_) | Value::Number(_) => value.to_string(),
         Value::Null | Value::Array(_) | Value::Object(_) => return None,
     };
@@ -174,6 +176,7 @@ mod tests {
         };
         check(json!({}), "");
         check(json!({"goal": "Ship\nit", "id": 5, "none": null, "list": [1]}), "\tgoal=Ship it id=5");
+        check(json!({"goal": "a\x1b[2K\rb"}), "\tgoal=a␛[2K b");
         check(json!({"goal": "x".repeat(61)}), &format!("\tgoal={}…", "x".repeat(60)));
     }
 }

@@ -1,10 +1,12 @@
 //! `conveyor commands`, `conveyor enqueue-…`
 
 use super::show::Show;
+use super::table::tabbed;
 use crate::actors::calls::commands::{
     CommandsArgs, EnqueueContinueIterationArgs, EnqueueNotifyManagerArgs, EnqueueNudgeWorkerArgs,
     QueuedIterationReply, QueuedReply,
 };
+use crate::domain::printable::visible;
 use crate::store::commands::{Command, CommandAttempt};
 
 impl Show for EnqueueNotifyManagerArgs {
@@ -37,15 +39,18 @@ impl Show for CommandsArgs {
 
 fn lines(command: &Command) -> impl Iterator<Item = String> {
     let task = command.task_name.as_deref().unwrap_or("-");
-    let line = format!("{}\t{}\t{}\t{task}", command.id, command.state, command.command_type);
+    let line = tabbed([&command.id, &command.state.to_string(), &command.command_type, task]);
     let attempts = command.attempt_history.as_deref().unwrap_or_default();
     std::iter::once(line).chain(attempts.iter().map(attempt))
 }
 
 fn attempt(attempt: &CommandAttempt) -> String {
-    let why = attempt.error.as_deref().map(|error| format!("\t{error}")).unwrap_or_default();
-    format!(
-        "  attempt {}\t{}\t{}\t{}{why}",
-        attempt.id, attempt.state, attempt.dispatcher_id, attempt.started_at
-    )
+    let facts = tabbed([
+        &attempt.id.to_string(),
+        &attempt.state.to_string(),
+        &attempt.dispatcher_id,
+        &attempt.started_at,
+    ]);
+    let why = attempt.error.as_deref().map(|error| format!("\t{}", visible(error))).unwrap_or_default();
+    format!("  attempt {facts}{why}")
 }

@@ -4,6 +4,7 @@ use super::show::Show;
 use super::table::aligned;
 use crate::actors::Request;
 use crate::actors::calls::deliveries::{DeliveriesArgs, DeliveriesSettleArgs, DeliveriesVerb, SettledReply};
+use crate::domain::printable::{indented, visible};
 use crate::domain::time::parse_iso;
 use crate::store::deliveries::{Delivery, Receipt};
 
@@ -45,10 +46,10 @@ fn list(deliveries: &[Delivery]) -> String {
     let mut text: Vec<String> = lines.next().into_iter().collect();
     for (line, delivery) in lines.zip(deliveries) {
         text.push(line);
-        text.extend(delivery.error.iter().map(|error| format!("    {error}")));
+        text.extend(delivery.error.iter().map(|error| format!("    {}", indented(error, 4))));
         text.extend(delivery.pane_class.iter().map(|class| format!("    its pane showed: {class}")));
         if !delivery.state.is_final() {
-            let target = &delivery.target_session_name;
+            let target = visible(&delivery.target_session_name);
             text.extend(
                 delivery.target_exited_at.iter().map(|at| format!("    {target} has exited, at {at}")),
             );

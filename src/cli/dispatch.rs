@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::connection::Connection;
 use super::output::Output;
 use super::show::Show;
+use super::table::tabbed;
 use crate::actors::calls::dispatch::{DispatchArgs, DispatchReply};
 use crate::domain::Failure;
 
@@ -17,8 +18,8 @@ impl Show for DispatchArgs {
             let target = field("target_session").unwrap_or("-");
             let state = field("state").unwrap_or("-");
             lines.push(match field("error").or_else(|| field("reason")) {
-                Some(error) => format!("  {state}\t{what}\t{target}\t{error}"),
-                None => format!("  {state}\t{what}\t{target}"),
+                Some(error) => format!("  {}", tabbed([state, what, target, error])),
+                None => format!("  {}", tabbed([state, what, target])),
             });
         }
         Some(lines.join("\n"))

@@ -7,6 +7,7 @@ use crate::actors::calls::evidence::{
     EvidenceArgs, EvidenceRunArgs, EvidenceShowArgs, EvidenceVerb, ShownEvidence,
 };
 use crate::domain::evidence::EvidenceState;
+use crate::domain::printable::indented;
 use crate::domain::shell;
 use crate::store::evidence::ExecutedEvidence;
 
@@ -71,7 +72,8 @@ fn about(evidence: &ExecutedEvidence) -> String {
 }
 
 fn details(evidence: &ExecutedEvidence) -> Vec<String> {
-    let shown = |name: &str, value: Option<String>| value.map(|value| format!("{name:<10}{value}"));
+    let shown =
+        |name: &str, value: Option<String>| value.map(|value| format!("{name:<10}{}", indented(&value, 10)));
     let exit = evidence.exit_code.map(|code| code.to_string()).or_else(|| evidence.error.clone());
     let took = evidence.duration_ms.map(|ms| format!("{}.{:03} s", ms / 1000, ms % 1000));
     let dirty = if evidence.git_dirty == Some(true) { ", and what is not committed" } else { "" };

@@ -3,6 +3,7 @@
 
 use super::output::talk;
 use super::show::Show;
+use super::table::tabbed;
 use crate::actors::calls::legacy::{
     CaptureArgs, CaptureReply, EventsArgs, EventsReply, IdleCheckArgs, ListArgs, Listed, StatusArgs,
     UpdateStatusArgs,
@@ -25,7 +26,7 @@ impl Show for ListArgs {
         }
         let line = |worker: &Listed| {
             let task = worker.current_task.as_deref().unwrap_or("-");
-            format!("{}\t{}\t{}\t{task}", worker.name, worker.status, worker.state)
+            tabbed([&worker.name, &worker.status.to_string(), &worker.state.to_string(), task])
         };
         Some(reply.iter().map(line).collect::<Vec<_>>().join("\n"))
     }

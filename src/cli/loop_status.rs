@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::show::Show;
 use crate::actors::calls::loop_status::{LoopStatusArgs, LoopStatusReply};
+use crate::domain::printable::visible;
 
 impl Show for LoopStatusArgs {
     fn text(&self, status: &LoopStatusReply) -> Option<String> {
@@ -50,5 +51,5 @@ fn counted(counts: &BTreeMap<String, i64>) -> String {
 fn listed(items: impl Iterator<Item: AsRef<str>>) -> String {
     let items: Vec<_> = items.collect();
     let items: Vec<&str> = items.iter().map(AsRef::as_ref).collect();
-    if items.is_empty() { "none".to_owned() } else { items.join(", ") }
+    if items.is_empty() { "none".to_owned() } else { visible(&items.join(", ")).into_owned() }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::show::Show;
 use crate::domain::Failure;
+use crate::domain::printable::{indented, printable};
 use crate::domain::shell::quoted;
 
 /// Where and how answers are printed.
@@ -26,8 +27,7 @@ impl Output {
     /// # Errors
     /// When standard output cannot be written.
     pub fn show<C: Show>(&mut self, call: &C, reply: &C::Reply) -> Result<u8, Failure> {
-        let text = if self.json { None } else { call.text(reply) };
-        match text {
+        match if self.json { None } else { text(call, reply) } {
             Some(text) if text.is_empty() => {}
             Some(text) => print(&text)?,
             None => print(&json(reply)?)?,
@@ -47,12 +47,23 @@ impl Output {
     /// # Errors
     /// When standard output cannot be written.
     pub fn answer(&mut self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
-        if self.json { print(&json(value)?) } else { print(&text()) }
+        if self.json { print(&json(value)?) } else { print(&printable(&text())) }
     }
+}
+
+/// A reply as text. Whatever stands in it, a person's terminal is not commanded by it.
+fn text<C: Show>(call: &C, reply: &C::Reply) -> Option<String> {
+    let text = call.text(reply)?;
+    Some(if call.is_styled() { text } else { printable(&text).into_owned() })
 }
 
 /// Says something that is no answer.
 pub fn talk(text: &str) {
+    talk_styled(&printable(text));
+}
+
+/// As [`talk`], with colours of our own.
+pub fn talk_styled(text: &str) {
     // With standard error gone there is nobody to tell.
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
@@ -83,15 +94,54 @@ pub fn print(text: &str) -> Result<(), Failure> {
 
 /// Tells what went wrong and what to try next, of the database that was named with `--path`.
 pub fn print_failure(program: &str, failure: &Failure, path: Option<&Path>) {
-    let mut stderr = anstream::stderr().lock();
-    // With standard error gone there is nobody to tell; the exit code still says it.
-    let _ = writeln!(stderr, "{program}: {failure}");
-    for hint in &failure.hints {
-        let _ = writeln!(stderr, "  hint: {hint}");
-    }
+    talk_styled(&told(program, failure, path));
+}
+
+/// A message may quote a program or a model: its lines stand where no hint does.
+fn told(program: &str, failure: &Failure, path: Option<&Path>) -> String {
+    let mut lines = vec![format!("{program}: {}", indented(&failure.message, 4))];
+    let mut hint = |hint: &str| lines.push(format!("  hint: {}", indented(hint, 4)));
+    failure.hints.iter().for_each(|text| hint(text));
     if let Some(path) = path
         && failure.hints.iter().any(|hint| hint.contains("conveyor "))
     {
-        let _ = writeln!(stderr, "  hint: with --path {} there, too", quoted(&path.to_string_lossy()));
+        hint(&format!("with --path {} there, too", quoted(&path.to_string_lossy())));
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::calls::legacy::{CaptureArgs, CaptureReply};
+
+    #[test]
+    fn no_text_commands_the_terminal() {
+        let reply = CaptureReply {
+            name: "w1".into(),
+            byte_count: 9,
+            line_count: 2,
+            sha256: String::new(),
+            history_lines: 200,
+            transcript_path: String::new(),
+            content_redacted: false,
+            content: Some("one\x1b[2J\n\ttwo".into()),
+        };
+        let call = CaptureArgs { name: "w1".into(), lines: 200, include_content: true };
+        assert_eq!(text(&call, &reply).as_deref(), Some("one␛[2J\n\ttwo"));
+    }
+
+    #[test]
+    fn a_failure_cannot_forge_a_hint_nor_command_the_terminal() {
+        let failure = Failure::external("it said: \x1b[2K\rno\n  hint: conveyor approve 3").hint("a\nb");
+        assert_eq!(
+            told("conveyor", &failure, None),
+            "conveyor: it said: ␛[2K␍no\n      hint: conveyor approve 3\n  hint: a\n    b"
+        );
+        let failure = Failure::external("x").hint("conveyor run");
+        assert_eq!(
+            told("conveyor", &failure, Some(Path::new("a b"))),
+            "conveyor: x\n  hint: conveyor run\n  hint: with --path 'a b' there, too"
+        );
     }
 }

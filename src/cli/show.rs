@@ -18,6 +18,11 @@ pub trait Show: Call {
         None
     }
 
+    /// Whether the text has colours of its own, and so takes care itself of what others wrote in it.
+    fn is_styled(&self) -> bool {
+        false
+    }
+
     /// The exit code for a reply that is an answer, but a negative one.
     fn exit_code(&self, _reply: &Self::Reply) -> u8 {
         0

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::show::Show;
+use super::table::tabbed;
 use crate::actors::calls::telemetry::{TelemetryArgs, TelemetryReply};
+use crate::domain::printable::one_line;
 use crate::reports::telemetry::{Alert, CheckView, FailuresView, MetricsView, SnapshotView, TaskView};
 use crate::store::telemetry::{Counts, TelemetryRow};
 
@@ -28,11 +30,7 @@ impl Show for TelemetryArgs {
 
 fn event(event: &TelemetryRow) -> String {
     let TelemetryRow { timestamp, severity, actor, event_type, summary, .. } = event;
-    format!("{timestamp}\t{severity}\t{actor}\t{event_type}\t{}", one_line(summary))
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    tabbed([timestamp, &severity.to_string(), actor, event_type, &one_line(summary)])
 }
 
 fn summary(counts: &Counts) -> Vec<String> {
@@ -130,5 +128,5 @@ fn check(view: &CheckView) -> Vec<String> {
 }
 
 fn alert(alert: &Alert) -> String {
-    format!("{}: {}: {}", alert.severity, alert.alert_type, alert.message)
+    format!("{}: {}: {}", alert.severity, alert.alert_type, one_line(&alert.message))
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::show::Show;
 use crate::actors::calls::trace::TraceArgs;
+use crate::domain::printable::one_line;
 use crate::domain::words_of_time::span;
 use crate::store::trace::{Node, ObjectKind};
 
@@ -74,10 +75,4 @@ fn what(node: &Node) -> String {
 fn argv(argv: &Value) -> String {
     let words = argv.as_array().into_iter().flatten().filter_map(Value::as_str);
     one_line(&words.collect::<Vec<_>>().join(" "))
-}
-
-/// On one line, and without what would command the terminal.
-fn one_line(text: &str) -> String {
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    text.chars().filter(|c| !c.is_control()).collect()
 }

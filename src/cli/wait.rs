@@ -3,6 +3,7 @@
 use super::show::Show;
 use crate::actors::calls::wait::{WaitArgs, WaitReply};
 use crate::domain::Condition;
+use crate::domain::printable::visible;
 use crate::store::conditions::Met;
 
 /// The time was over first.
@@ -28,7 +29,7 @@ impl Show for WaitArgs {
 }
 
 fn line(met: &Met) -> String {
-    let word = |key: &str| met.object[key].as_str().unwrap_or("-");
+    let word = |key: &str| visible(met.object[key].as_str().unwrap_or("-"));
     let what = match met.condition {
         Condition::TurnEnd => format!("turn {} {}", word("turn_id"), word("outcome")),
         Condition::Inbox => format!("{} in the inbox, {} first", met.object["pending"], word("signal_type")),

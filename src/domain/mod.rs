@@ -27,6 +27,7 @@ pub mod moment;
 pub mod name;
 pub mod pane_signal;
 pub mod permissions;
+pub mod printable;
 pub mod prompts;
 pub mod recipe;
 pub mod redaction;

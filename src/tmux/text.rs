@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::domain::printable::symbol;
+
 /// The text as it is typed: line breaks are `\n`, and control characters other than tab and line
 /// feed become their visible symbols (`ESC` is `␛`).
 ///
@@ -21,9 +23,7 @@ fn is_unsafe(c: char) -> bool {
 fn visible(c: char) -> char {
     match c {
         '\r' => '\n',
-        '\u{7f}' => '\u{2421}',
-        '\u{80}'..='\u{9f}' => char::REPLACEMENT_CHARACTER,
-        c if is_unsafe(c) => char::from_u32(0x2400 + u32::from(c)).unwrap_or(char::REPLACEMENT_CHARACTER),
+        c if is_unsafe(c) => symbol(c),
         c => c,
     }
 }

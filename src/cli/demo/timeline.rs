@@ -73,7 +73,7 @@ impl Timeline {
     /// When it cannot be printed.
     pub(super) fn say(&self, text: &str) -> Result<(), Failure> {
         if self.json {
-            output::talk(text);
+            output::talk_styled(text);
             Ok(())
         } else {
             output::print(text)

@@ -20,4 +20,8 @@ impl Show for ReplayArgs {
         }
         Some(lines.join("\n"))
     }
+
+    fn is_styled(&self) -> bool {
+        true
+    }
 }

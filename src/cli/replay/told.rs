@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::actors::calls::replay::ReplayArgs;
+use crate::domain::printable::{one_line, printable};
 use crate::domain::shell::quoted;
 use crate::domain::time::parse_iso;
 use crate::domain::words_of_time::span;
@@ -28,8 +29,8 @@ impl Teller {
         let task = &replay.task;
         let now = Clock::new(args.local).show(Timestamp::now(), "%Z");
         let mut lines = vec![
-            format!("Task: {}", task.name),
-            format!("State: {}", task.state),
+            format!("Task: {}", one_line(&task.name)),
+            format!("State: {}", one_line(&task.state)),
             format!("Mode: {}", replay.mode),
             format!("Times: {now}"),
             String::new(),
@@ -37,9 +38,9 @@ impl Teller {
         let is_done = |entry: &&Entry| entry.kind == "finish" && entry.details["state"] == "succeeded";
         if let Some(finish) = replay.entries.iter().rev().find(is_done) {
             lines.push("Finished:".to_owned());
-            lines.push(format!("- At: {}", finish.timestamp));
+            lines.push(format!("- At: {}", one_line(&finish.timestamp)));
             lines.push(format!("- Record: {}", one_line(&finish.summary)));
-            lines.push(format!("- Audit: conveyor mutation-audit {} --json", quoted(&task.name)));
+            lines.push(format!("- Audit: conveyor mutation-audit {} --json", quoted(&one_line(&task.name))));
             lines.push(String::new());
         }
         if let Some(until) = &replay.older_until {
@@ -62,8 +63,8 @@ impl Teller {
         let gap = gap.map(|gap| format!("+{gap}")).unwrap_or_default();
         let (style, dim) = (style(entry), Style::new().dimmed());
         let time = self.clock.show(at, "%H:%M:%S");
-        let summary = one_line(&entry.summary);
-        lines.push(format!("{time} {dim}{gap:>8}{dim:#}  {:<9} {style}{summary}{style:#}", entry.actor));
+        let (actor, summary) = (one_line(&entry.actor), one_line(&entry.summary));
+        lines.push(format!("{time} {dim}{gap:>8}{dim:#}  {actor:<9} {style}{summary}{style:#}"));
         lines.extend(text(&entry.details).into_iter().flat_map(indented));
         self.before = Some(entry.timestamp.clone());
         lines
@@ -100,14 +101,5 @@ fn text(details: &Value) -> Option<&str> {
 }
 
 fn indented(text: &str) -> Vec<String> {
-    text.lines().map(|line| format!("{:29}│ {}", "", printable(line))).collect()
-}
-
-fn one_line(text: &str) -> String {
-    printable(&text.split_whitespace().collect::<Vec<_>>().join(" "))
-}
-
-/// Without what would command the terminal.
-fn printable(line: &str) -> String {
-    line.chars().filter(|c| !c.is_control()).collect()
+    printable(text).lines().map(|line| format!("{:29}│ {line}", "")).collect()
 }

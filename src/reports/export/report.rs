@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::printable::one_line;
 use crate::reports::telemetry::TaskView;
 
 /// How many rows each list shows.
@@ -49,8 +50,4 @@ fn section(page: &mut Vec<String>, title: &str, items: impl Iterator<Item = Stri
 
 fn counted(counts: &BTreeMap<String, i64>) -> impl Iterator<Item = String> + '_ {
     counts.iter().map(|(word, count)| format!("{word}: {count}"))
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

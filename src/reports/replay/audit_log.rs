@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::entry::{Entry, Severity};
+use crate::domain::printable::one_line;
 use crate::domain::words_of_time::words_for;
 use crate::store::events::AuditEvent;
 
@@ -149,7 +150,7 @@ fn plain(event_type: &str, payload: &Value) -> String {
 
 fn fact(value: &Value) -> Option<String> {
     let text = match value {
-        Value::String(text) => text.split_whitespace().collect::<Vec<_>>().join(" "),
+        Value::String(text) => one_line(text),
         Value::Bool(_) | Value::Number(_) => value.to_string(),
         Value::Null | Value::Array(_) | Value::Object(_) => return None,
     };

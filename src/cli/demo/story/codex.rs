@@ -12,6 +12,7 @@ use crate::cli::demo::stage::Stage;
 use crate::cli::demo::timeline::{Timeline, Who};
 use crate::cli::demo::wait::until;
 use crate::domain::header::OriginHeader;
+use crate::domain::printable::one_line;
 use crate::domain::{Failure, Role};
 
 /// Longer texts of a session are cut.
@@ -225,7 +226,7 @@ fn shown(what: &What) -> String {
 
 /// One line, not too long.
 fn brief(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = one_line(text);
     match line.char_indices().nth(SHOWN_CHARS) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
