@@ -16,6 +16,7 @@
 //! - [`codex`]: the only code that knows Codex: rollouts, sessions, its app-server, its screen.
 //! - [`tmux`]: the only tmux calls.
 //! - [`domain`]: rules and types without I/O.
+//! - [`own_dir`]: directories that only their owner may enter.
 //! - [`fault`]: where the tests make things go wrong.
 //!
 //! # What always holds
@@ -36,6 +37,7 @@ pub mod cli;
 pub mod codex;
 pub mod domain;
 pub mod fault;
+pub mod own_dir;
 pub mod reports;
 pub mod store;
 pub mod tmux;

@@ -1,7 +1,7 @@
 //! The supervisor's socket: accepts clients of the same user, serves their calls.
 
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use actix::prelude::*;
@@ -13,6 +13,7 @@ use super::hub::Hub;
 use super::wire::{self, Answer, Envelope};
 use crate::domain::Failure;
 use crate::fault::Point;
+use crate::own_dir::private_dir;
 
 /// Owns the listening socket. Stopping it closes the socket and removes its file.
 pub struct Gateway {
@@ -49,15 +50,6 @@ fn bind_private(socket: &Path) -> io::Result<UnixListener> {
     let listener = UnixListener::bind(socket)?;
     std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600))?;
     Ok(listener)
-}
-
-/// Makes a directory that only its owner may enter.
-///
-/// # Errors
-/// When it cannot be made, or exists with other rights that cannot be narrowed.
-pub fn private_dir(directory: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))
 }
 
 /// Closes the socket; calls that are being served go on.

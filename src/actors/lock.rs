@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::gateway::private_dir;
 use crate::domain::Failure;
+use crate::own_dir::private_dir;
 
 /// Longer than any look at the lock takes.
 const LOOK_PATIENCE: Duration = Duration::from_millis(100);

@@ -5,6 +5,7 @@
 mod attend;
 pub mod blocking;
 pub mod calls;
+pub mod client;
 pub mod cycle;
 pub mod dispatcher;
 pub mod doubt;

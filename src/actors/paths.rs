@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::own_dir::own_temporary;
+
 /// Variables that name the state root, in the order they are looked at.
 const STATE_ROOT_VARIABLES: [&str; 2] = ["CONVEYOR_STATE_ROOT", "WORKERCTL_STATE_ROOT"];
 
@@ -59,7 +61,7 @@ impl Paths {
         use sha2::Digest;
         let digest = sha2::Sha256::digest(self.state_root.as_os_str().as_encoded_bytes());
         let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        PathBuf::from(format!("/tmp/conveyor-{}", rustix::process::getuid().as_raw())).join(name)
+        own_temporary().join(name)
     }
 
     /// The supervisor's socket.

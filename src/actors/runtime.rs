@@ -2,11 +2,12 @@
 
 use actix::prelude::*;
 
-use super::gateway::{Gateway, private_dir};
+use super::gateway::Gateway;
 use super::guardian::{Guardian, StopAll};
 use super::hub::Hub;
 use super::paths::Paths;
 use crate::domain::Failure;
+use crate::own_dir::private_dir;
 use crate::store::Store;
 
 /// How a runtime is started.

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::output;
 use crate::actors::calls::Place;
+use crate::actors::client::connect_blocking;
 use crate::actors::lock::{self, Holder};
 use crate::actors::paths::Paths;
 use crate::actors::runtime::{Mode, Runtime};
@@ -39,9 +40,12 @@ struct Embedded {
 
 impl Connection {
     /// Looks for a supervisor; nothing is started yet.
-    pub fn open(paths: Paths, caller: Caller) -> Self {
-        let supervisor = UnixStream::connect(paths.socket()).ok();
-        Self { paths, caller, supervisor, embedded: None, tells_silence: false }
+    ///
+    /// # Errors
+    /// When what is at the supervisor's place may be somebody else's.
+    pub fn open(paths: Paths, caller: Caller) -> Result<Self, Failure> {
+        let supervisor = connect_blocking(&paths)?;
+        Ok(Self { paths, caller, supervisor, embedded: None, tells_silence: false })
     }
 
     /// From now on a person is told when a supervisor does not answer.

@@ -1,7 +1,6 @@
 //! `conveyor run`: the supervisor.
 
 use std::io::{IsTerminal, Read};
-use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,13 +12,14 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::output::{self, Output};
 use crate::actors::Caller;
-use crate::actors::gateway::private_dir;
+use crate::actors::client::{connect_blocking, refuse_foreign_run_dir};
 use crate::actors::lock::{self, Holder, Taken};
 use crate::actors::paths::Paths;
 use crate::actors::runtime::{Mode, Runtime};
 use crate::actors::wire::{self, Answer, Envelope};
 use crate::domain::Failure;
 use crate::domain::time::now_iso;
+use crate::own_dir::private_dir;
 
 /// How long a supervisor gets to come up, and to go.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -54,6 +54,7 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: &RunArgs, paths: &Paths, output: &mut Output) -> Result<u8, Failure> {
+    refuse_foreign_run_dir(paths)?;
     if args.status {
         return status(paths, output);
     }
@@ -130,7 +131,7 @@ pub(super) fn ensure(paths: &Paths, dispatcher_id: &str) -> Result<Up, Failure> 
         let holder = lock::holder(&paths.lock());
         // Of two that start at once one ends, and the other is still on its way up.
         let failed = holder.is_none() && matches!(child.try_wait(), Ok(Some(_)));
-        up = holder.filter(|_| UnixStream::connect(paths.socket()).is_ok());
+        up = holder.filter(|_| matches!(connect_blocking(paths), Ok(Some(_))));
         up.is_some() || failed
     });
     match up {
@@ -154,8 +155,8 @@ fn living(paths: &Paths) -> Option<Holder> {
 
 /// Whether the supervisor answers at all: a call of no known protocol is turned away.
 fn answers(paths: &Paths) -> bool {
-    let ask = || -> std::io::Result<Answer> {
-        let mut socket = UnixStream::connect(paths.socket())?;
+    let Ok(Some(mut socket)) = connect_blocking(paths) else { return false };
+    let mut ask = || -> std::io::Result<Answer> {
         socket.set_read_timeout(Some(PATIENCE))?;
         let envelope = Envelope {
             protocol: 0,
@@ -313,4 +314,29 @@ fn log_to(directory: &Path, also_stderr: bool) -> Option<tracing_appender::non_b
     // Only a second initialisation fails, and a process supervises once.
     let _ = tracing_subscriber::registry().with(filter()).with(to_stderr).with(to_file).try_init();
     guard
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::FailureKind;
+    use crate::own_dir::own_temporary;
+
+    #[test]
+    fn nobody_is_stopped_or_shown_who_is_named_behind_a_link() {
+        let root = tempfile::TempDir::with_prefix_in("cv-", "/tmp").unwrap();
+        let paths = Paths::of(&root.path().join("y".repeat(120)), None);
+        private_dir(&own_temporary()).unwrap();
+        std::os::unix::fs::symlink(root.path(), paths.run_dir()).unwrap();
+        let asked = |status, stop| {
+            let dispatcher_id = "d".to_owned();
+            let args = RunArgs { detach: false, status, stop, in_background: false, dispatcher_id };
+            run(&args, &paths, &mut Output::new(true))
+        };
+        let refused = [asked(true, false), asked(false, true), asked(false, false)];
+        std::fs::remove_file(paths.run_dir()).unwrap();
+        for refused in refused {
+            assert_eq!(refused.unwrap_err().kind, FailureKind::Refused);
+        }
+    }
 }

@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use super::start::MAX_TIMEOUT_SECONDS;
 use super::{Call, Place, ToolKind};
 use crate::actors::blocking::blocking;
-use crate::actors::gateway::private_dir;
 use crate::actors::launch::{CodexArgs, PlainSession, Plan, Wish, open, program_for_session, program_line};
 use crate::actors::{Caller, Hub};
 use crate::codex::launch::has_prompt;
 use crate::codex::policy::{ApprovalPolicy, SandboxMode};
 use crate::domain::shell::quoted;
 use crate::domain::{Failure, prompts};
+use crate::own_dir::private_dir;
 use crate::store::leftovers::EndLaunch;
 
 /// Start Codex in a new tmux session without registering it

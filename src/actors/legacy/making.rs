@@ -10,12 +10,12 @@ use serde_json::json;
 use super::{
     CAPTURE, CONFIG, CONTRACT, EVENTS, EventFile, STATUS, TRANSCRIPT, Worker, failed, pretty, write,
 };
-use crate::actors::gateway::private_dir;
 use crate::actors::paths::Paths;
 use crate::domain::Failure;
 use crate::domain::legacy::WorkerStatus;
 use crate::domain::shell::quoted;
 use crate::domain::time::now_iso;
+use crate::own_dir::private_dir;
 use crate::store::worker_starts::WorkerIdentity;
 
 /// How far a worker has come before its terminal is open.

@@ -18,12 +18,12 @@ use serde_json::{Value, json};
 pub use screen::{Captured, Screen};
 
 use super::calls::values::plain_name;
-use super::gateway::private_dir;
 use super::launch::tmux_session;
 use super::paths::Paths;
 use crate::domain::Failure;
 use crate::domain::legacy::WorkerStatus;
 use crate::domain::time::now_iso;
+use crate::own_dir::private_dir;
 
 /// The file that makes a directory a worker's.
 const CONFIG: &str = "config.json";

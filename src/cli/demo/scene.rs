@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::cast::Cast;
-use crate::actors::gateway::private_dir;
 use crate::actors::paths::Paths;
 use crate::domain::{Failure, Role};
+use crate::own_dir::private_dir;
 
 /// What the directory holds while it is there: state root, Codex home, working directory, logs.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,10 +2,10 @@
 //! supervisor may come and go.
 
 use serde_json::Value;
-use tokio::net::UnixStream;
 
 use super::embedded::Embedded;
 use crate::actors::calls::Place;
+use crate::actors::client::connect_to_supervisor;
 use crate::actors::paths::Paths;
 use crate::actors::{Caller, Request, wire};
 use crate::cli::connection;
@@ -38,7 +38,10 @@ impl Serving {
 
     /// `None` when no supervisor serves this call.
     async fn ask_supervisor(&self, request: &Request, caller: &Caller) -> Option<Result<Value, Failure>> {
-        let mut supervisor = UnixStream::connect(self.paths.socket()).await.ok()?;
+        let mut supervisor = match connect_to_supervisor(&self.paths).await {
+            Ok(supervisor) => supervisor?,
+            Err(failure) => return Some(Err(failure)),
+        };
         let envelope = match connection::envelope(&self.paths, caller, request) {
             Ok(envelope) => envelope,
             Err(failure) => return Some(Err(failure)),
@@ -59,9 +62,9 @@ mod tests {
 
     use super::*;
     use crate::actors::calls::tasks::TasksArgs;
-    use crate::actors::gateway::private_dir;
     use crate::actors::wire::{Answer, Envelope};
     use crate::domain::FailureKind;
+    use crate::own_dir::private_dir;
 
     /// A state root whose supervisor is `supervise`, for one client.
     fn supervised<T: Send + 'static>(

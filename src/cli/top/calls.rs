@@ -43,20 +43,20 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    fn connection(&self) -> Connection {
+    fn connection(&self) -> Result<Connection, Failure> {
         Connection::open(self.paths.clone(), self.caller.clone())
     }
 
     /// Looks at all pairs. A look changes nothing, so one is taken again when the supervisor went
     /// away over it.
     pub(super) fn look(&self) -> Result<TopFrame, Failure> {
-        let look = || self.connection().call(self.args.clone());
+        let look = || self.connection()?.call(self.args.clone());
         look().or_else(|failure| if failure.kind == FailureKind::Unknown { look() } else { Err(failure) })
     }
 
     /// Makes a call, and says how it went.
     pub(super) fn make(&self, call: ActingCall) -> Result<String, Failure> {
-        let mut connection = self.connection();
+        let mut connection = self.connection()?;
         match call {
             ActingCall::Nudge { session, text } => {
                 let said = format!("sent to {session}");

@@ -1,10 +1,10 @@
 //! Where the socket of a private app-server lives.
 
+use crate::own_dir::private_dir;
 use sha2::{Digest, Sha256};
 use std::{
-    fs::{self, DirBuilder, Permissions},
-    io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -22,7 +22,7 @@ pub fn socket_path(run_dir: &Path, session: &str) -> PathBuf {
 /// When it cannot be made, is no directory, or belongs to somebody else.
 pub(super) fn prepare_socket_dir(socket: &Path) -> io::Result<()> {
     let dir = socket.parent().ok_or_else(|| io::Error::other("a socket needs a directory"))?;
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    private_dir(dir)?;
     let found = fs::symlink_metadata(dir)?;
     if !found.is_dir() {
         return Err(io::Error::other("it is a link, not a directory"));
@@ -30,16 +30,17 @@ pub(super) fn prepare_socket_dir(socket: &Path) -> io::Result<()> {
     if found.uid() != rustix::process::geteuid().as_raw() {
         return Err(io::Error::other(format!("it belongs to user {}", found.uid())));
     }
-    if found.mode() & 0o077 != 0 {
-        fs::set_permissions(dir, Permissions::from_mode(0o700))?;
-    }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{collections::HashSet, os::unix::fs::symlink};
+    use std::{
+        collections::HashSet,
+        fs::Permissions,
+        os::unix::fs::{PermissionsExt, symlink},
+    };
 
     #[test]
     fn every_session_has_a_path_of_the_same_length() {

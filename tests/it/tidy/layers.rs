@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 /// The parts, lowest first. A part may use the parts below it, never one beside or above it.
 const LAYERS: [&[&str]; 6] =
-    [&["domain"], &["fault"], &["store", "codex", "tmux"], &["reports"], &["actors"], &["cli"]];
+    [&["domain"], &["fault", "own_dir"], &["store", "codex", "tmux"], &["reports"], &["actors"], &["cli"]];
 
 /// The names that are used but are no part: macros, which stand at the root of the crate.
 fn rank(part: &str) -> Option<usize> {

@@ -1,8 +1,8 @@
 //! Before the sessions act: a supervisor, two registered sessions, a task that binds them.
 
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
+use crate::actors::client::connect_blocking;
 use crate::actors::lock;
 use crate::cli::demo::follow::Follower;
 use crate::cli::demo::program;
@@ -21,7 +21,7 @@ use crate::domain::{Failure, Role};
 pub(super) fn supervisor(stage: &Stage, timeline: &mut Timeline) -> Result<(), Failure> {
     let paths = stage.scene.paths();
     let holder = until("the supervisor to come up", stage.patience, || {
-        let listens = UnixStream::connect(paths.socket()).is_ok();
+        let listens = connect_blocking(&paths)?.is_some();
         Ok(lock::holder(&paths.lock()).filter(|_| listens))
     })?;
     timeline.step("supervisor_up", Who::Supervisor, format!("$ conveyor run   (process {})", holder.pid))

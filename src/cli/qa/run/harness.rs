@@ -49,10 +49,10 @@ impl Harness {
         program: &'static str,
         dispatcher_id: String,
         directory: PathBuf,
-    ) -> Self {
+    ) -> Result<Self, Failure> {
         let artifacts = Map::from_iter([("database".to_owned(), json!(paths.database))]);
-        let connection = Connection::open(paths.clone(), caller);
-        Self {
+        let connection = Connection::open(paths.clone(), caller)?;
+        Ok(Self {
             connection,
             paths,
             program,
@@ -63,7 +63,7 @@ impl Harness {
             artifacts,
             facts: Map::new(),
             lines: Vec::new(),
-        }
+        })
     }
 
     /// Carries out a command line and gives its answer.

@@ -16,11 +16,12 @@ use serde_json::{Value, json};
 
 use super::super::output::{self, Output};
 use crate::actors::Caller;
-use crate::actors::gateway::private_dir;
+use crate::actors::client::connect_blocking;
 use crate::actors::paths::Paths;
 use crate::domain::Failure;
 use crate::domain::time::now_iso;
 use crate::domain::words::words;
+use crate::own_dir::private_dir;
 
 use harness::Harness;
 
@@ -73,7 +74,7 @@ pub(in crate::cli) fn run(
     refuse_supervised(&paths)?;
     let name = args.scenario.as_str();
     let dispatcher_id = args.dispatcher_id.clone().unwrap_or_else(|| format!("qa-run-{name}"));
-    let mut harness = Harness::new(paths, caller.clone(), program, dispatcher_id, directory);
+    let mut harness = Harness::new(paths, caller.clone(), program, dispatcher_id, directory)?;
     let played = match args.scenario {
         Scenario::RalphLoopGuardrails => guardrails::play(&mut harness),
         Scenario::GenericLoopTemplate => loops::visual_diff(&mut harness),
@@ -111,7 +112,7 @@ fn directory(receipt: &Path) -> Result<PathBuf, Failure> {
 
 /// A supervisor would carry out the harness's requests before the harness looks at them.
 fn refuse_supervised(paths: &Paths) -> Result<(), Failure> {
-    if paths.other_database().is_some() || std::os::unix::net::UnixStream::connect(paths.socket()).is_err() {
+    if paths.other_database().is_some() || connect_blocking(paths)?.is_none() {
         return Ok(());
     }
     Err(Failure::refused(format!("a supervisor dispatches for {}", paths.database.display()))
