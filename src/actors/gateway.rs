@@ -148,6 +148,13 @@ fn mismatch(envelope: &Envelope, hub: &Hub) -> Option<String> {
             envelope.protocol
         ));
     }
+    if envelope.version != wire::VERSION {
+        return Some(format!(
+            "the supervisor is version {}, this program {}, and one may not know all that the other asks for",
+            wire::VERSION,
+            envelope.version
+        ));
+    }
     (envelope.database != hub.paths.database)
         .then(|| format!("the supervisor serves {}", hub.paths.database.display()))
 }

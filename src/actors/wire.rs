@@ -14,7 +14,8 @@ use crate::domain::Failure;
 /// Changes whenever frames of an older program would be misread.
 pub const PROTOCOL: u32 = 1;
 
-/// This program's version, as shown and compared.
+/// This program's version, as shown and compared: a supervisor of another one would drop, without a word,
+/// what it does not know of a call.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The largest frame either side accepts, in bytes.

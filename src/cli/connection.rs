@@ -30,7 +30,7 @@ pub struct Connection {
     caller: Caller,
     supervisor: Option<UnixStream>,
     embedded: Option<Embedded>,
-    tells_silence: bool,
+    tells: bool,
 }
 
 struct Embedded {
@@ -45,12 +45,12 @@ impl Connection {
     /// When what is at the supervisor's place may be somebody else's.
     pub fn open(paths: Paths, caller: Caller) -> Result<Self, Failure> {
         let supervisor = connect_blocking(&paths)?;
-        Ok(Self { paths, caller, supervisor, embedded: None, tells_silence: false })
+        Ok(Self { paths, caller, supervisor, embedded: None, tells: false })
     }
 
-    /// From now on a person is told when a supervisor does not answer.
-    pub(super) fn telling_silence(self) -> Self {
-        Self { tells_silence: true, ..self }
+    /// From now on a person is told when a supervisor does not answer, or is of another version.
+    pub(super) fn telling(self) -> Self {
+        Self { tells: true, ..self }
     }
 
     /// Makes a call and waits for its reply.
@@ -84,7 +84,7 @@ impl Connection {
         // A supervisor that never got the whole call cannot have acted on it.
         let answer = match wire::send_blocking(socket, &envelope) {
             Ok(()) => {
-                if self.tells_silence && !request.waits() {
+                if self.tells && !request.waits() {
                     tell_silence(socket, &self.paths);
                 }
                 answered(wire::receive_blocking(socket))
@@ -93,6 +93,9 @@ impl Connection {
         };
         if answer.is_none() {
             self.supervisor = None;
+            if self.tells {
+                tell_other_version(lock::holder(&self.paths.lock()).as_ref());
+            }
         }
         Ok(answer)
     }
@@ -130,6 +133,24 @@ fn silence(holder: Option<Holder>) -> String {
          hint: it may be at work; look at it with `conveyor run --status`{end}",
         USUAL.as_secs()
     )
+}
+
+/// Says why a supervisor that is alive does not serve this program, where its version is the reason.
+pub(super) fn tell_other_version(holder: Option<&Holder>) {
+    if let Some(told) = holder.and_then(other_version) {
+        output::talk(&told);
+    }
+}
+
+fn other_version(holder: &Holder) -> Option<String> {
+    let Holder { pid, version, protocol, .. } = holder;
+    (version != wire::VERSION || *protocol != wire::PROTOCOL).then(|| {
+        format!(
+            "conveyor: supervisor {pid} is version {version}, this program {}: its commands are served without it\n  \
+             hint: restart it with `conveyor run --stop` and `conveyor run --detach`",
+            wire::VERSION
+        )
+    })
 }
 
 /// What a supervisor is sent.
@@ -201,4 +222,26 @@ pub fn caller(program: &str) -> Result<Caller, Failure> {
         tmux_socket: Some(TmuxServer::resolve(|name| std::env::var_os(name)).socket().to_owned()),
         program: program.to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_supervisor_of_another_version_is_told_of() {
+        let holder = |version: &str, protocol| Holder {
+            pid: 7,
+            version: version.to_owned(),
+            protocol,
+            started_at: "now".to_owned(),
+            dispatcher_id: "d".to_owned(),
+            database: PathBuf::from("/r/workerctl.db"),
+        };
+        assert_eq!(other_version(&holder(wire::VERSION, wire::PROTOCOL)), None);
+        let told = other_version(&holder("0.0.1", wire::PROTOCOL)).unwrap();
+        assert!(told.starts_with("conveyor: supervisor 7 is version 0.0.1, this program "), "{told}");
+        assert!(told.contains("`conveyor run --stop` and `conveyor run --detach`"), "{told}");
+        assert!(other_version(&holder(wire::VERSION, wire::PROTOCOL + 1)).is_some());
+    }
 }

@@ -201,7 +201,7 @@ fn call(request: Request, paths: &Paths, caller: Caller, output: &mut Output) ->
         return top::watch(args, paths, &caller);
     }
     progress::show();
-    let mut connection = Connection::open(paths.clone(), caller)?.telling_silence();
+    let mut connection = Connection::open(paths.clone(), caller)?.telling();
     match request {
         Request::Dispatch(args) => dispatch::run(&mut connection, &args, output),
         Request::Replay(args) if args.follow => replay::follow(&mut connection, &args, output),

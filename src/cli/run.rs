@@ -10,6 +10,7 @@ use clap::Args;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::connection::tell_other_version;
 use super::output::{self, Output};
 use crate::actors::Caller;
 use crate::actors::client::{connect_blocking, refuse_foreign_run_dir};
@@ -67,6 +68,7 @@ pub(super) fn run(args: &RunArgs, paths: &Paths, output: &mut Output) -> Result<
             let since = if started { "up" } else { "up already" };
             format!("supervisor {} is {since}, dispatching as {}", holder.pid, holder.dispatcher_id)
         })?;
+        tell_other_version(Some(&holder));
         return Ok(0);
     }
     supervise(args, paths)

@@ -84,7 +84,7 @@ fn create(name: &str) -> TasksArgs {
 }
 
 #[actix::test]
-async fn a_client_of_another_protocol_or_database_serves_itself() {
+async fn a_client_of_another_protocol_version_or_database_serves_itself() {
     let desk = Desk::start();
     let mut client = desk.connect().await;
     let check = |answer: Answer, says: &str| match answer {
@@ -94,6 +94,8 @@ async fn a_client_of_another_protocol_or_database_serves_itself() {
     let other_protocol =
         Envelope { protocol: 99, request: json!("unheard of"), ..desk.envelope(create("t1")) };
     check(ask(&mut client, &other_protocol).await, "speaks protocol 1, this program 99");
+    let other_version = Envelope { version: "99.0.0".into(), ..desk.envelope(create("t1")) };
+    check(ask(&mut client, &other_version).await, "this program 99.0.0");
     let other_database = Envelope { database: "/elsewhere.db".into(), ..desk.envelope(create("t1")) };
     check(ask(&mut client, &other_database).await, "serves");
     // The same client may go on, and nothing was done so far.
