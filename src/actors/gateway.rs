@@ -102,11 +102,27 @@ async fn serve_client(mut stream: UnixStream, hub: Hub) {
     while let Ok(envelope) = wire::receive::<Envelope>(&mut stream).await {
         let Some(answer) = answer(envelope, &hub, &stream).await else { return };
         Point::GatewayReply.reach();
-        if let Err(error) = wire::send(&mut stream, &answer).await {
+        if let Err(error) = reply(&mut stream, answer).await {
             tracing::debug!(%error, "a client went away before its answer");
             return;
         }
     }
+}
+
+/// Sends an answer; one that no frame holds is told of in its place.
+async fn reply(client: &mut UnixStream, answer: Answer) -> io::Result<()> {
+    match wire::send(client, &answer).await {
+        // Nothing was written yet.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            wire::send(client, &Answer::Failed(too_large(&error))).await
+        }
+        sent => sent,
+    }
+}
+
+fn too_large(error: &io::Error) -> Failure {
+    Failure::refused(format!("the call was carried out, but its answer cannot be sent: {error}"))
+        .hint("ask for less: with --limit where the command has it, for a shorter time, or without --include-content")
 }
 
 /// `None` when the client hung up on a call that waits: what it waited for stays where it is.

@@ -163,6 +163,22 @@ async fn many_clients_are_served_at_once_each_with_its_own_answers() {
 }
 
 #[actix::test]
+async fn an_answer_that_no_frame_holds_is_told_of() {
+    let (mut near, mut far) = UnixStream::pair().unwrap();
+    let length = wire::MAX_FRAME_BYTES as usize;
+    let large = Answer::Done { reply: json!("x".repeat(length)), version: wire::VERSION.to_owned() };
+    reply(&mut near, large).await.unwrap();
+    let Answer::Failed(failure) = wire::receive(&mut far).await.unwrap() else { panic!("another answer") };
+    assert_eq!(failure.kind, FailureKind::Refused);
+    assert!(failure.message.contains("was carried out") && failure.message.contains(" bytes"), "{failure}");
+    assert!(failure.hints[0].contains("--limit"), "{failure:?}");
+    reply(&mut near, Answer::Failed(Failure::refused("the next"))).await.unwrap();
+    assert!(
+        matches!(wire::receive(&mut far).await.unwrap(), Answer::Failed(next) if next.message == "the next")
+    );
+}
+
+#[actix::test]
 async fn the_socket_is_its_owners_alone() {
     let desk = Desk::start_after(|paths| {
         // From before, and open to everybody.
