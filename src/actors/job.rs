@@ -2,7 +2,7 @@
 //! and nothing of it left behind. No shell is involved.
 
 use std::convert::Infallible;
-use std::future::{Future, pending};
+use std::future::pending;
 use std::io::{self, PipeReader};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -11,7 +11,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
+
+use super::told_to_end::told_to_end;
 
 /// How long what is left in the pipes is waited for once the command has ended: something that left
 /// its process group may hold them open for ever.
@@ -89,11 +90,12 @@ impl Job {
         self.command.process_group(0).kill_on_drop(true);
         let begun = Instant::now();
         let child = self.command.spawn()?;
+        let group = Group::of(&child);
         // The command holds writing ends; with them the pipes would never end.
         drop(self.command);
         let mut pipes =
             Pipes { output: Drain::of(Some(output), self.keep)?, errors: Drain::of(errors, self.keep)? };
-        let end = watch(child, self.input, self.limit, &mut pipes).await?;
+        let end = watch(child, group, self.input, self.limit, &mut pipes).await?;
         let took = begun.elapsed();
         let _ = tokio::time::timeout(LEFTOVERS, pipes.drain()).await;
         Ok(Done { end, took, output: pipes.output.captured, errors: pipes.errors.captured })
@@ -101,8 +103,13 @@ impl Job {
 }
 
 /// Waits for the command, while its pipes are served, and ends all it has started.
-async fn watch(mut child: Child, input: Vec<u8>, limit: Duration, pipes: &mut Pipes) -> io::Result<End> {
-    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+async fn watch(
+    mut child: Child,
+    group: Group,
+    input: Vec<u8>,
+    limit: Duration,
+    pipes: &mut Pipes,
+) -> io::Result<End> {
     let mut stdin = child.stdin.take();
     let feed = async {
         if let Some(mut stdin) = stdin.take() {
@@ -114,32 +121,34 @@ async fn watch(mut child: Child, input: Vec<u8>, limit: Duration, pipes: &mut Pi
     let end = tokio::select! {
         status = child.wait() => End::Exited(status?),
         () = tokio::time::sleep(limit) => End::TimedOut,
-        () = told_empty()? => End::Interrupted,
+        () = told_to_end() => End::Interrupted,
         never = feed => match never {},
         never = pipes.drain_for_ever() => match never {},
     };
-    if let Some(group) = group {
-        // Also after an end of its own accord: what it left running in its group has no owner.
-        let _ = kill_process_group(group, Signal::KILL);
-    }
+    // Also after an end of its own accord: what it left running in its group has no owner.
+    drop(group);
     if !matches!(end, End::Exited(_)) {
         child.wait().await?;
     }
     Ok(end)
 }
 
-/// Ends when this process is asked to, by a terminal or another process.
-fn told_empty() -> io::Result<impl Future<Output = ()>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+/// The processes of a command. What is left of them ends with this, also when nobody waits for the command
+/// any more.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            let _ = kill_process_group(group, Signal::KILL);
         }
-    })
+    }
 }
 
 struct Pipes {
@@ -234,14 +243,29 @@ mod tests {
     #[tokio::test]
     async fn a_command_that_hangs_is_killed_with_what_it_started() {
         let mut hangs = job("sleep 1000 & echo $!; wait");
-        hangs.limit = Duration::from_millis(300);
+        // Time enough to say which child it has, wherever there is little of it.
+        hangs.limit = Duration::from_secs(3);
         let done = hangs.run().await.unwrap();
         assert_eq!(done.end, End::TimedOut);
-        let child: i32 = done.output.text().trim().parse().unwrap();
-        eventually("the end of its child", || {
-            rustix::process::test_kill_process(Pid::from_raw(child).unwrap()).is_err()
-        })
-        .await;
+        gone(&done.output.text()).await;
+    }
+
+    #[tokio::test]
+    async fn a_command_that_nobody_waits_for_any_more_ends_with_what_it_started() {
+        let root = tempfile::tempdir().unwrap();
+        let said = root.path().join("child");
+        let waits = job(&format!("sleep 1000 & echo $! > {}; wait", said.display()));
+        let child = || std::fs::read_to_string(&said).unwrap_or_default();
+        tokio::select! {
+            done = waits.run() => panic!("it ended: {done:?}"),
+            () = eventually("its child", || child().ends_with('\n')) => {}
+        }
+        gone(&child()).await;
+    }
+
+    async fn gone(process: &str) {
+        let process = Pid::from_raw(process.trim().parse().unwrap()).unwrap();
+        eventually("the end of its child", || rustix::process::test_kill_process(process).is_err()).await;
     }
 
     #[tokio::test]

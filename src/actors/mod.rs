@@ -45,6 +45,7 @@ mod template_files;
 #[cfg(test)]
 mod testing;
 pub mod tmux;
+mod told_to_end;
 mod tools;
 pub mod transport;
 mod turn;

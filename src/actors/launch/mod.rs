@@ -24,9 +24,8 @@ mod undo;
 use std::fmt::Display;
 use std::path::PathBuf;
 
-use tokio::signal::unix::{SignalKind, signal};
-
 use crate::actors::Hub;
+use crate::actors::told_to_end::told_to_end;
 use crate::codex::app_server::AppServer;
 use crate::codex::version;
 use crate::domain::{Failure, Recipe};
@@ -126,22 +125,6 @@ async fn unless_interrupted<T>(plan: &Plan, start: impl Future<Output = T>) -> T
             started = &mut start => return started,
             () = &mut told_to_end, if !plan.is_interrupted() => plan.interrupt(),
         }
-    }
-}
-
-/// Ends at the first signal that asks the process to end.
-async fn told_to_end() {
-    let heard = |kind| async move {
-        match signal(kind) {
-            Ok(mut stream) => drop(stream.recv().await),
-            // Without a handler the signal ends the process as it always did.
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = heard(SignalKind::interrupt()) => {}
-        () = heard(SignalKind::terminate()) => {}
-        () = heard(SignalKind::hangup()) => {}
     }
 }
 
