@@ -6,10 +6,10 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use zip::write::{SimpleFileOptions, ZipWriter};
 
 use crate::domain::Failure;
+use crate::domain::digest::sha256;
 use crate::domain::ids::new_id;
 use crate::reports::export::{Bundle, Texts, manifest};
 
@@ -55,8 +55,7 @@ struct Files<'a> {
 
 impl<'a> Files<'a> {
     fn of(bundle: &'a Bundle, texts: Texts) -> Result<Self, Failure> {
-        let hash = |text: &str| Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
-        let hashes: Vec<String> = bundle.members.iter().map(|member| hash(&member.text)).collect();
+        let hashes: Vec<String> = bundle.members.iter().map(|member| sha256(&member.text)).collect();
         let manifest = manifest(bundle, texts, &hashes);
         let contents = serde_json::to_vec_pretty(&manifest)
             .map_err(|error| Failure::internal(format!("failed to write the manifest: {error}")))?;

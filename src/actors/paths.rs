@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::domain::digest::sha256;
 use crate::own_dir::own_temporary;
 
 /// Variables that name the state root, in the order they are looked at.
@@ -51,6 +52,15 @@ impl Paths {
         (self.database != self.state_root.join(DATABASE_NAME)).then_some(&*self.database)
     }
 
+    /// The database and the files that SQLite keeps beside it.
+    pub fn database_files(&self) -> [PathBuf; 3] {
+        ["", "-wal", "-shm"].map(|suffix| {
+            let mut file = self.database.clone().into_os_string();
+            file.push(suffix);
+            file.into()
+        })
+    }
+
     /// The 0700 directory for sockets, locks and process ids. Below the state root, or, where a
     /// socket's path would be too long there, below the temporary directory, private to the user.
     pub fn run_dir(&self) -> PathBuf {
@@ -58,10 +68,8 @@ impl Paths {
         if near.join("app-server-00000000.sock").as_os_str().len() <= SOCKET_PATH_LIMIT {
             return near;
         }
-        use sha2::Digest;
-        let digest = sha2::Sha256::digest(self.state_root.as_os_str().as_encoded_bytes());
-        let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        own_temporary().join(name)
+        let digest = sha256(self.state_root.as_os_str().as_encoded_bytes());
+        own_temporary().join(&digest[..16])
     }
 
     /// The supervisor's socket.
@@ -92,5 +100,12 @@ mod tests {
         assert!(far.socket().as_os_str().len() <= SOCKET_PATH_LIMIT, "{:?}", far.socket());
         let other = Paths::of(Path::new(&format!("/home/{}", "y".repeat(120))), None);
         assert_ne!(far.socket(), other.socket());
+    }
+
+    #[test]
+    fn a_database_has_files_beside_it() {
+        let paths = Paths::of(Path::new("/r"), Some("/d/other.db".into()));
+        let expect = ["/d/other.db", "/d/other.db-wal", "/d/other.db-shm"].map(PathBuf::from);
+        assert_eq!(paths.database_files(), expect);
     }
 }

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use super::output::Output;
 use crate::actors::Caller;
 use crate::domain::Failure;
+use crate::domain::digest::sha256;
 
 /// Put the skills for managing workers and for reviews into the Codex home
 ///
@@ -157,7 +157,7 @@ impl Skill {
         for (file, placed) in self.files.iter().zip(&outcome.files) {
             put(file, placed).map_err(|error| failed(&placed.path, &error))?;
             if placed.action != Action::KeepEdited {
-                record.insert(file.path.to_owned(), digest(file.text.as_bytes()).into());
+                record.insert(file.path.to_owned(), sha256(file.text).into());
             }
         }
         Ok(())
@@ -180,7 +180,7 @@ fn decide(file: &File, path: &Path, record: &Map<String, Value>, force: bool) ->
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Action::Install),
         Err(error) => return Err(error),
     };
-    let as_installed = || record.get(file.path).and_then(Value::as_str) == Some(&digest(&present));
+    let as_installed = || record.get(file.path).and_then(Value::as_str) == Some(&sha256(&present));
     Ok(if present == file.text.as_bytes() {
         Action::Unchanged
     } else if as_installed() {
@@ -229,10 +229,6 @@ fn read_record(skills: &Path) -> Map<String, Value> {
 fn write_record(skills: &Path, record: Map<String, Value>) -> io::Result<()> {
     fs::create_dir_all(skills)?;
     write_whole(&skills.join(RECORD), &format!("{:#}\n", Value::Object(record)), 0o644)
-}
-
-fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn failed(path: &Path, error: &io::Error) -> Failure {

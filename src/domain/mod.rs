@@ -14,6 +14,7 @@ pub mod criteria_plan;
 pub mod cycle;
 pub mod decision;
 pub mod delivery;
+pub mod digest;
 pub mod evidence;
 pub mod failure;
 pub mod header;

@@ -3,7 +3,6 @@
 
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use super::events::{self, Event};
 use super::observations::{self, Observation};
@@ -12,6 +11,7 @@ use super::tasks::Task;
 use super::telemetry::{self, Actor, Severity, Telemetry};
 use super::{StoreError, runs};
 use crate::domain::busy_wait::{self, Quiet};
+use crate::domain::digest::sha256;
 use crate::domain::redaction::redact;
 use crate::domain::startup::Startup;
 use crate::domain::time::now_iso;
@@ -131,10 +131,6 @@ fn classify(text: &str) -> Value {
     let startup = Startup::of(text);
     let reason = if text.trim().is_empty() { "terminal output is empty" } else { startup.reason() };
     json!({ "busy_wait": busy_wait::classify(text, &quiet), "startup": [startup, reason] })
-}
-
-fn sha256(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// As SQLite stores it.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::commands::{self, NewCommand, Outcome};
 use super::decision_check::{self, DecisionCheck};
 use super::decisions;
-use super::events::{self, Event};
+use super::events::record_of_command;
 use super::manager_permission::{self, ActionCheck};
 use super::tasks::Task;
 use super::{Change, StoreError, bindings};
@@ -98,7 +98,13 @@ impl Change for BeginCompaction {
             compaction.refuse(tx, &bound.task.id, &refusal)?;
             return Ok(Err(refusal));
         }
-        tell(tx, &bound.task.id, &compaction.command_id, "worker_compact_requested", json!(compaction))?;
+        record_of_command(
+            tx,
+            &bound.task.id,
+            &compaction.command_id,
+            "worker_compact_requested",
+            json!(compaction),
+        )?;
         Ok(Ok(compaction))
     }
 }
@@ -216,7 +222,7 @@ impl Change for EndCompaction {
                 result.insert("send_result".into(), send_result);
                 let result = Value::Object(result);
                 commands::settle(tx, &id, &Outcome::Succeeded(result.clone()))?;
-                tell(tx, &task.id, &id, "worker_compact_request_succeeded", result.clone())?;
+                record_of_command(tx, &task.id, &id, "worker_compact_request_succeeded", result.clone())?;
                 Ok(result)
             }
             Err(failure) => {
@@ -238,27 +244,8 @@ fn fail(
     error: &str,
     result: Value,
 ) -> Result<(), StoreError> {
-    tell(conn, task_id, command_id, "worker_compact_request_failed", result.clone())?;
+    record_of_command(conn, task_id, command_id, "worker_compact_request_failed", result.clone())?;
     commands::settle(conn, command_id, &Outcome::Failed { error: error.to_owned(), result })
-}
-
-fn tell(
-    conn: &Connection,
-    task_id: &str,
-    command_id: &str,
-    event_type: &str,
-    payload: Value,
-) -> Result<(), StoreError> {
-    let event = Event {
-        actor: "workerctl",
-        event_type,
-        task_id: Some(task_id),
-        command_id: Some(command_id),
-        correlation_id: None,
-        payload,
-    };
-    events::record(conn, &event)?;
-    Ok(())
 }
 
 fn object(value: Value) -> Map<String, Value> {

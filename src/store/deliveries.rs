@@ -12,7 +12,6 @@ mod settle;
 
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::Value;
-use sha2::Digest;
 
 pub use doubt::{AbandonNudges, DoubtDelivery, Overdue, OverdueDeliveries, Unseen};
 pub(in crate::store) use list::newest_direct;
@@ -20,6 +19,7 @@ pub use list::{Delivery, ListDeliveries, Receipt, find, newest_of_task};
 pub use settle::{SettleDelivery, Settled};
 
 use super::StoreError;
+use crate::domain::digest::sha256;
 use crate::domain::time::now_iso;
 use crate::domain::transport::TransportKind;
 
@@ -132,10 +132,6 @@ fn insert(
         sent_by.map(|_| &now),
     ])?;
     Ok(())
-}
-
-fn sha256(text: &str) -> String {
-    sha2::Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The moves of a pushed delivery after its claim.

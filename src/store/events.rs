@@ -41,6 +41,25 @@ pub fn record_of_worker(conn: &Connection, worker_id: &str, event: &Event<'_>) -
     append(conn, event, Some(worker_id))
 }
 
+/// As [`record`], of what a durable command did to a task.
+///
+/// # Errors
+/// Whatever SQLite answers.
+pub(super) fn record_of_command(
+    conn: &Connection,
+    task_id: &str,
+    command_id: &str,
+    event_type: &str,
+    payload: Value,
+) -> Result<(), StoreError> {
+    let (task_id, command_id) = (Some(task_id), Some(command_id));
+    record(
+        conn,
+        &Event { actor: "workerctl", event_type, task_id, command_id, payload, ..Event::default() },
+    )?;
+    Ok(())
+}
+
 fn append(conn: &Connection, event: &Event<'_>, worker_id: Option<&str>) -> Result<i64, StoreError> {
     conn.prepare_cached(
         "INSERT INTO events (created_at, actor, command_id, correlation_id, task_id, worker_id, type, payload_json)

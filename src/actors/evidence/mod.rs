@@ -9,13 +9,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
 use super::blocking::blocking;
 use super::hub::{Caller, Hub};
 use super::job::{Captured, Done, End, Job};
 use super::paths::Paths;
+use crate::domain::digest::sha256;
 use crate::domain::evidence::EvidenceState;
 use crate::domain::{Failure, Seconds};
 use crate::store::Store;
@@ -92,13 +92,8 @@ pub async fn take(evidence: Evidence, hub: &Hub, caller: &Caller) -> Result<Ende
 }
 
 async fn look(directory: &Path, paths: &Paths) -> Result<Option<TreeState>, Failure> {
-    let beside = |suffix: &str| {
-        let mut path = paths.database.clone().into_os_string();
-        path.push(suffix);
-        PathBuf::from(path)
-    };
     // What this program writes itself is not the work.
-    let except = [paths.state_root.clone(), beside(""), beside("-wal"), beside("-shm")];
+    let except = [vec![paths.state_root.clone()], paths.database_files().into()].concat();
     let directory = directory.to_owned();
     // Gone with this future: then nobody waits for git any more.
     let asks = Arc::new(());
@@ -169,10 +164,9 @@ fn keep(file: &Path, captured: &Captured) -> io::Result<KeptOutput> {
     DirBuilder::new().recursive(true).mode(0o700).create(file.parent().unwrap_or(Path::new("/")))?;
     let mut kept = File::options().write(true).create(true).truncate(true).mode(0o600).open(file)?;
     kept.write_all(&captured.kept)?;
-    let digest = Sha256::digest(&captured.kept);
     Ok(KeptOutput {
         path: file.to_string_lossy().into_owned(),
-        sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        sha256: sha256(&captured.kept),
         bytes: i64::try_from(captured.total).unwrap_or(i64::MAX),
         kept_bytes: i64::try_from(captured.kept.len()).unwrap_or(i64::MAX),
     })

@@ -14,11 +14,11 @@ use rustix::fs::OFlags;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::{CAPTURE, CONFIG, EVENTS, STATUS, TRANSCRIPT, failed};
 use crate::actors::calls::values::plain_name;
 use crate::domain::Failure;
+use crate::domain::digest::sha256;
 use crate::domain::legacy::{WorkerState, WorkerStatus};
 use crate::domain::time::{iso, parse_iso};
 use crate::store::compat::{Content, ImportedWorker, Item};
@@ -199,7 +199,7 @@ impl WorkerReader<'_> {
         let content = String::from_utf8_lossy(&text.bytes).into_owned();
         let screen = RecordScreen {
             worker: self.known(),
-            sha256: digest(&text.bytes),
+            sha256: sha256(&text.bytes),
             captured_at: instant(about.captured_at, &text),
             changed_at: instant(about.changed_at, &text),
             history_lines: about.history_lines.unwrap_or(DEFAULT_HISTORY_LINES),
@@ -230,7 +230,7 @@ impl WorkerReader<'_> {
     }
 
     fn item(&self, kind: &str, path: &Path, bytes: &[u8], content: Content) -> Item {
-        let sha256 = digest(bytes);
+        let sha256 = sha256(bytes);
         Item {
             key: format!("compat:{kind}:{}:{sha256}", self.name),
             worker: self.name.clone(),
@@ -303,10 +303,6 @@ fn event(line: &[u8], source: &str) -> Option<Content> {
 /// When something is said to have been, else when its file was written.
 fn instant(said: Option<String>, text: &Text) -> String {
     said.filter(|said| parse_iso(said).is_some()).unwrap_or_else(|| text.changed_at.clone())
-}
-
-fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn odd(path: &Path, problem: &str) -> Failure {

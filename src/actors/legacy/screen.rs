@@ -4,10 +4,10 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::{CAPTURE, TRANSCRIPT, Worker, pretty, write};
 use crate::domain::Failure;
+use crate::domain::digest::sha256;
 use crate::domain::time::now_iso;
 use crate::tmux::{SessionName, Target, TmuxServer};
 
@@ -70,8 +70,7 @@ impl Worker {
     /// When the terminal cannot be read, or a file cannot be written.
     pub fn capture(&self, server: &TmuxServer, history_lines: u32) -> Result<Screen, Failure> {
         let text = server.capture(&self.target(server)?, history_lines)?;
-        let sha256: String =
-            Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = sha256(&text);
         let before = self.last_capture().filter(|before| before.sha256 == sha256);
         let (changed, captured_at) = (before.is_none(), now_iso());
         let changed_at = before.map_or_else(|| captured_at.clone(), |before| before.changed_at);

@@ -245,13 +245,8 @@ fn judge(sandbox: &Sandbox, done: &Done, limit: Duration, traces: &mut Traces) -
 
 /// Where everything stands that the reviewer must not see.
 fn kept_from_it(subject: &ReviewSubject, paths: &Paths) -> Vec<PathBuf> {
-    let beside = |suffix: &str| {
-        let mut path = OsString::from(&paths.database);
-        path.push(suffix);
-        PathBuf::from(path)
-    };
-    let own = [paths.state_root.clone(), paths.run_dir(), beside(""), beside("-wal"), beside("-shm")];
-    own.into_iter().chain(subject.rollouts.iter().map(PathBuf::from)).collect()
+    let own = [paths.state_root.clone(), paths.run_dir()].into_iter().chain(paths.database_files());
+    own.chain(subject.rollouts.iter().map(PathBuf::from)).collect()
 }
 
 /// A program that is named by a path is meant from where the caller is: it will run elsewhere.

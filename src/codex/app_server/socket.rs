@@ -1,7 +1,6 @@
 //! Where the socket of a private app-server lives.
 
-use crate::own_dir::private_dir;
-use sha2::{Digest, Sha256};
+use crate::{domain::digest::sha256, own_dir::private_dir};
 use std::{
     fs, io,
     os::unix::fs::MetadataExt,
@@ -11,9 +10,7 @@ use std::{
 /// The socket of `session`'s app-server in `run_dir`. Its file name always has the length of
 /// `app-server-00000000.sock`, and the same arguments always give the same path.
 pub fn socket_path(run_dir: &Path, session: &str) -> PathBuf {
-    let digest = Sha256::digest(session);
-    let short: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    run_dir.join(format!("app-server-{short}.sock"))
+    run_dir.join(format!("app-server-{}.sock", &sha256(session)[..8]))
 }
 
 /// Makes sure that the directory of `socket` exists and that nobody else can enter it.

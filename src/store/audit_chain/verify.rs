@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::{COLUMN_BYTES, Link, RowDigest};
 use super::tables::{Covered, Facet, TABLES, WRITTEN};
+use crate::domain::digest::hex;
 use crate::domain::words::words;
 use crate::store::{Query, StoreError};
 
@@ -399,8 +400,4 @@ fn chain_broken(link: i64, at: &str) -> Finding {
         columns: Vec::new(),
         sealed_at: Some(at.to_owned()).filter(|at| !at.is_empty()),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -9,7 +9,7 @@ use crate::domain::shell::quoted;
 use crate::domain::{Decision, Failure};
 use crate::store::commands::{self, NewCommand, Outcome};
 use crate::store::decision_check::{self, DecisionCheck};
-use crate::store::events::{self, Event};
+use crate::store::events::record_of_command;
 use crate::store::evidence::{self, ExecutedAudit};
 use crate::store::observations::{self, Observation};
 use crate::store::sessions::{self, LinkedSession};
@@ -211,9 +211,15 @@ impl BeginClosing {
             "task": report.task,
             "worker_session": report.worker_session,
         });
-        tell(conn, &task.id, &command_id, &format!("{}_intent", self.closing), intent)?;
+        record_of_command(conn, &task.id, &command_id, &format!("{}_intent", self.closing), intent)?;
         if let Some(audit) = &report.final_audit {
-            tell(conn, &task.id, &command_id, &format!("{}_criteria_audit", self.closing), json!(audit))?;
+            record_of_command(
+                conn,
+                &task.id,
+                &command_id,
+                &format!("{}_criteria_audit", self.closing),
+                json!(audit),
+            )?;
         }
         Ok(command_id)
     }
@@ -276,7 +282,7 @@ fn refuse(
     result["error"] = json!(failure.message);
     result["expected_failure"] = json!(true);
     result["failure_stage"] = json!(stage);
-    tell(conn, &task.id, &report.command_id, "finish_task_failed", result.clone())?;
+    record_of_command(conn, &task.id, &report.command_id, "finish_task_failed", result.clone())?;
     commands::settle(conn, &report.command_id, &Outcome::Failed { error: failure.message.clone(), result })?;
     Ok(failure)
 }
@@ -302,24 +308,4 @@ fn record_decision(
         },
     )?;
     Ok((Some(decision_id), Some(observation_id)))
-}
-
-/// Appends an event of a closing to the audit log.
-pub(super) fn tell(
-    conn: &Connection,
-    task_id: &str,
-    command_id: &str,
-    event_type: &str,
-    payload: Value,
-) -> Result<(), StoreError> {
-    let event = Event {
-        actor: "workerctl",
-        event_type,
-        task_id: Some(task_id),
-        command_id: Some(command_id),
-        correlation_id: None,
-        payload,
-    };
-    events::record(conn, &event)?;
-    Ok(())
 }

@@ -3,10 +3,10 @@
 use rusqlite::Connection;
 use serde_json::json;
 
-use super::begin::tell;
 use super::{CaptureOptions, Plan};
 use crate::domain::Failure;
 use crate::store::captures::{self, NewCapture};
+use crate::store::events::record_of_command;
 use crate::store::sessions::LinkedSession;
 use crate::store::{Change, StoreError};
 
@@ -59,7 +59,7 @@ impl Change for RecordSeen {
         let sessions: Vec<&str> = seen.iter().map(|seen| seen.linked.session.name.as_str()).collect();
         let payload = json!({ "history_lines": options.lines, "mode": options.mode, "sessions": sessions });
         let event_type = format!("{}_pre_stop_transcript_captured", plan.closing);
-        tell(tx, &plan.task.id, &plan.report.command_id, &event_type, payload)?;
+        record_of_command(tx, &plan.task.id, &plan.report.command_id, &event_type, payload)?;
         Ok(plan)
     }
 }

@@ -3,10 +3,10 @@
 use rusqlite::Connection;
 use serde_json::json;
 
-use super::begin::tell;
 use super::{Closing, Plan, Report};
 use crate::domain::{CommandState, Failure};
 use crate::store::commands::{self, Outcome};
+use crate::store::events::record_of_command;
 use crate::store::telemetry::{self, Actor, Severity, Telemetry};
 use crate::store::{Change, StoreError, Topic, bindings, runs, sessions, tasks};
 
@@ -47,7 +47,7 @@ impl Change for CompleteClosing {
             run_id = runs::end_active(tx, &plan.task.id, run_status)?;
         }
         let event_type = format!("{}_succeeded", plan.closing);
-        tell(tx, &plan.task.id, &report.command_id, &event_type, json!(report))?;
+        record_of_command(tx, &plan.task.id, &report.command_id, &event_type, json!(report))?;
         commands::settle(tx, &report.command_id, &Outcome::Succeeded(json!(report)))?;
         give_up_others(tx, &plan)?;
         telemetry::emit(
@@ -107,7 +107,7 @@ impl Change for FailClosing {
         result["expected_failure"] = json!(false);
         result["failure_stage"] = json!("live_lifecycle_side_effects");
         let event_type = format!("{}_failed", plan.closing);
-        tell(tx, &plan.task.id, &report.command_id, &event_type, result.clone())?;
+        record_of_command(tx, &plan.task.id, &report.command_id, &event_type, result.clone())?;
         commands::settle(tx, &report.command_id, &Outcome::Failed { error: message.clone(), result })?;
         Ok(Failure { message, ..failure })
     }
