@@ -121,7 +121,8 @@ mod tests {
             let (mut child, mut process) = sleeper();
             change(&mut process);
             assert_eq!(process.is_running(), runs, "{process:?}");
-            let ended = tokio::time::timeout(Duration::from_millis(50), process.ended()).await.is_ok();
+            let patience = if runs { Duration::from_millis(50) } else { PATIENCE };
+            let ended = tokio::time::timeout(patience, process.ended()).await.is_ok();
             assert_eq!(ended, !runs, "{process:?}");
             child.kill().unwrap();
             child.wait().unwrap();

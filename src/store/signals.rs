@@ -48,4 +48,10 @@ impl Signals {
     pub fn watch(&self, topic: Topic) -> watch::Receiver<u64> {
         self.0[topic as usize].subscribe()
     }
+
+    /// How many are to be woken.
+    #[cfg(test)]
+    pub fn watchers(&self, topic: Topic) -> usize {
+        self.0[topic as usize].receiver_count()
+    }
 }

@@ -287,11 +287,11 @@ async fn look(
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
-    use std::time::Duration;
 
     use super::*;
     use crate::actors::paths::Paths;
     use crate::actors::runtime::{Mode, Runtime};
+    use crate::actors::testing::still_waits;
     use crate::domain::FailureKind;
     use crate::store::bindings::BoundTask;
     use crate::store::testing::TestDb;
@@ -320,18 +320,13 @@ mod tests {
         args.serve(runtime.hub(), &Caller::default()).await
     }
 
-    /// Lets a waiter look into its empty inbox, and holds that it goes on waiting.
-    async fn still_waits(waiter: &mut (impl Future + Unpin)) {
-        assert!(timeout(Duration::from_millis(50), waiter).await.is_err());
-    }
-
     #[actix::test]
     async fn an_arrival_wakes_the_waiter_with_a_supervisor_and_without() {
         for mode in [supervisor(), Mode::Embedded] {
             let (db, pair, runtime) = start(mode);
             let options = InboxOptions { interval: FOREVER, ..waiting() };
             let mut waiter = pin!(worker_inbox(&runtime, options));
-            still_waits(&mut waiter).await;
+            still_waits(&runtime.hub().store, &mut waiter).await;
             db.deliver(&pair, "from another process");
             let reply = waiter.await.unwrap();
             assert_eq!(reply.consumed.unwrap().payload["message"], "from another process");

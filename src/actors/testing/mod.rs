@@ -10,8 +10,9 @@ use tokio::time::Instant;
 
 use super::guardian::{ChildDown, ChildId, Obituary};
 use super::paths::Paths;
-use crate::store::Store;
+use crate::store::tasks::ListTasks;
 use crate::store::testing::TestDb;
+use crate::store::{Store, Topic};
 
 pub(super) use pane::{FakePane, no_answer};
 
@@ -48,6 +49,25 @@ pub(super) fn store(db: &TestDb) -> Store {
 /// The paths of a runtime on the test's database.
 pub(super) fn paths(db: &TestDb) -> Paths {
     Paths::of(db.path().parent().unwrap(), None)
+}
+
+/// Looks that stand in line behind one of somebody else's until it has surely been taken.
+const LOOKS: usize = 20;
+
+/// Lets a `waiter` that nobody has polled begin to watch for arrivals in an inbox, and look; holds that it
+/// goes on waiting.
+pub(super) async fn still_waits<T>(store: &Store, waiter: &mut (impl Future<Output = T> + Unpin)) {
+    let before = store.signals().watchers(Topic::Inbox);
+    let has_looked = async {
+        eventually("its watching", || store.signals().watchers(Topic::Inbox) > before).await;
+        for _ in 0..LOOKS {
+            store.read(ListTasks { active_only: false }).await.unwrap();
+        }
+    };
+    tokio::select! {
+        _ = waiter => panic!("it waits for nothing"),
+        () = has_looked => {}
+    }
 }
 
 /// Waits until `condition` holds.

@@ -235,7 +235,8 @@ async fn a_server_that_never_listens_is_ended() {
     let world = World::new();
     let deaf =
         ServerStart { program: program(&world, "deaf", "echo warming up; exec sleep 1000"), ..start(&world) };
-    let error = start_server(&deaf, Duration::from_millis(500)).await.unwrap_err();
+    // Time enough to say something, wherever there is little of it.
+    let error = start_server(&deaf, Duration::from_secs(5)).await.unwrap_err();
     assert!(matches!(&error, StartError::TimedOut { said, .. } if said == "warming up"), "{error}");
     wait_for("its end", PATIENCE, || world.processes().is_empty().then_some(()));
 }
@@ -263,7 +264,6 @@ async fn stopping_gives_up_a_running_turn_and_nothing_is_no_error() {
     let client = running(&world).await.client;
     let thread = client.thread_start(&unattended(&world)).await.unwrap();
     client.turn_start(message(&thread.id, "wait for ever")).await.unwrap();
-    let deadline = Duration::from_secs(2);
-    assert_eq!(stop_server(&socket(&world), deadline).await.unwrap(), Stopped::Ended);
-    assert_eq!(stop_server(&socket(&world), deadline).await.unwrap(), Stopped::NotRunning);
+    assert_eq!(stop_server(&socket(&world), PATIENCE).await.unwrap(), Stopped::Ended);
+    assert_eq!(stop_server(&socket(&world), PATIENCE).await.unwrap(), Stopped::NotRunning);
 }

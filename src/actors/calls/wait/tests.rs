@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::actors::paths::Paths;
 use crate::actors::runtime::{Mode, Runtime};
+use crate::actors::testing::{PATIENCE, still_waits};
 use crate::domain::{FailureKind, TurnKey, TurnOutcome};
 use crate::store::bindings::BoundTask;
 use crate::store::testing::TestDb;
@@ -64,18 +65,13 @@ fn both() -> [Mode; 2] {
     [Mode::Embedded, Mode::Supervisor { dispatcher_id: "test".into() }]
 }
 
-/// Lets a waiter look and find nothing, and holds that it goes on waiting.
-async fn still_waits(waiter: &mut (impl Future + Unpin)) {
-    assert!(timeout(Duration::from_millis(50), waiter).await.is_err());
-}
-
 #[actix::test]
 async fn a_wait_ends_with_what_happened_first_and_to_whom() {
     for mode in both() {
         let desk = Desk::new(mode);
         desk.turn_ends(&desk.one, "before");
         let mut waiter = pin!(desk.wait(|_| {}));
-        still_waits(&mut waiter).await;
+        still_waits(&desk.runtime.hub().store, &mut waiter).await;
         desk.turn_ends(&desk.two, "now");
         let reply = waiter.await.unwrap();
         assert_eq!((reply.reason.as_str(), reply.timed_out), ("turn-end", false));
@@ -97,7 +93,7 @@ async fn a_wait_for_all_remembers_what_is_not_so_any_more() {
             args.all = true;
         };
         let mut waiter = pin!(desk.wait(for_inboxes));
-        still_waits(&mut waiter).await;
+        still_waits(&desk.runtime.hub().store, &mut waiter).await;
         desk.db.conn.execute("UPDATE routed_notifications SET consumed_at = 'now'", []).unwrap();
         desk.db.deliver(&desk.two, "go on");
         let reply = waiter.await.unwrap();
@@ -136,11 +132,11 @@ async fn what_nobody_else_reads_is_read_by_the_wait() {
         )
         .unwrap();
     let mut waiter = pin!(desk.wait(|args| args.task = vec!["one".into()]));
-    still_waits(&mut waiter).await;
+    still_waits(&desk.runtime.hub().store, &mut waiter).await;
     let end = line(json!({"type": "turn_aborted", "turn_id": "a"}));
     let mut file = std::fs::OpenOptions::new().append(true).open(&rollout).unwrap();
     std::io::Write::write_all(&mut file, end.as_bytes()).unwrap();
-    let reply = timeout(Duration::from_secs(30), waiter).await.unwrap().unwrap();
+    let reply = timeout(PATIENCE, waiter).await.unwrap().unwrap();
     assert_eq!(reply.conditions[0].object["outcome"], "interrupted");
     assert_eq!(reply.cursor, reply.conditions[0].object["event_id"]);
 }
