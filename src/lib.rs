@@ -28,7 +28,7 @@
 //! 5. Killing any process at any instruction loses no fact and doubles no mailbox item.
 //! 6. Terminal text, prompts and transcripts are redacted unless `--include-content` is given.
 //! 7. User text never passes through a shell.
-//! 8. The socket is mode 0600 in a 0700 directory and checks the peer's uid.
+//! 8. The socket is mode 0600 in a 0700 directory, and both who listens and who connects check the other's uid.
 //! 9. A timeout means *unknown*, never *failed*.
 //! 10. Every error says what happened, to which object, and the next command to try.
 

@@ -100,8 +100,9 @@ mod tests {
         symlink(root.path(), &run_dir).unwrap();
         let listener = UnixListener::bind(root.path().join("conveyor.sock")).unwrap();
         listener.set_nonblocking(true).unwrap();
-        let refused = connect_blocking(&paths).unwrap_err();
+        let connected = connect_blocking(&paths);
         std::fs::remove_file(&run_dir).unwrap();
+        let refused = connected.unwrap_err();
         assert_eq!(refused.kind, FailureKind::Refused);
         assert!(refused.message.ends_with("is no directory"), "{refused}");
         assert!(listener.accept().is_err(), "nobody came");
