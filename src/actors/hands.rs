@@ -6,22 +6,23 @@ use serde_json::{Value, json};
 
 use super::ending::end;
 use super::ingest;
+use super::interrupt_key::{codex_may_read, may_end, usual_key};
 use super::session::{Interrupt, Interrupted, Nudge, Terminals};
 use super::tmux::Terminal;
 use super::transport::{
     AppServerTransport, Connection, Letter, QueueTransport, Sending, TmuxTransport, Transport,
 };
-use crate::codex::pane::{PaneClass, PaneSigns, classify};
-use crate::domain::Failure;
+use crate::codex::pane::{PaneSigns, classify};
 use crate::domain::header::OriginHeader;
 use crate::domain::shell::quoted;
 use crate::domain::time::now_iso;
 use crate::domain::transport::TransportKind;
+use crate::domain::{Failure, Recipe};
 use crate::fault::Point;
 use crate::store::Store;
 use crate::store::dispatch::{BeginPush, ClaimNudge, Entry, FinishPush, Push, PushOutcome, Subject};
 use crate::store::sessions::{GetLinkedSession, LinkedSession};
-use crate::tmux::{KeyName, PaneView, Target};
+use crate::tmux::{Pane, PaneView, Target};
 
 /// What is needed to reach the session.
 #[derive(Clone)]
@@ -101,25 +102,23 @@ impl Hands {
             return Ok(interrupted);
         }
         let (terminal, target) = self.pane(&linked)?;
-        let view = terminal.view(target.clone(), 0).await;
-        let class = view.as_ref().map_or(PaneClass::Unknown, |view| classify(&view.text, &signs(view)));
-        let key = interrupt.key.unwrap_or_else(|| safe_key(class));
+        let view = terminal.view(target, 0).await?;
+        let class = classify(&view.text, &signs(&view));
+        let is_codex = codex_may_read(&view.pane, class, is_known_codex(&linked, &view.pane));
+        let key = interrupt.key.unwrap_or_else(|| usual_key(is_codex));
         let interrupted =
             Interrupted { by: key.as_str().to_owned(), target: linked.session.tmux_session.clone() };
         if interrupt.dry_run {
             return Ok(interrupted);
         }
-        if key == KeyName::interrupt()
-            && matches!(class, PaneClass::Idle | PaneClass::IdleError)
-            && !interrupt.force
-        {
+        if may_end(&key, is_codex, class) && !interrupt.force {
             return Err(Failure::refused(format!(
-                "session {} is idle, where C-c would end Codex",
+                "session {} shows no running turn ({class}), and C-c would end an idle Codex",
                 linked.session.name
             ))
-            .hint("to end it all the same, add --force; to stop a running turn, leave out --key"));
+            .hint("to press it all the same, add --force; to stop a running turn, leave out --key"));
         }
-        terminal.press(target, key).await?;
+        terminal.press(Target::Pane(view.pane.id), key).await?;
         Ok(interrupted)
     }
 
@@ -262,9 +261,11 @@ fn not_on_record(failure: Failure, delivery_id: i64, may_have_left: bool) -> Fai
     ))
 }
 
-/// Escape interrupts Codex and harms nothing when it is idle; any other program knows C-c.
-fn safe_key(class: PaneClass) -> KeyName {
-    if class == PaneClass::Unknown { KeyName::interrupt() } else { KeyName::escape() }
+/// Whether the session's pane was recorded as that of a Codex. Where somebody merely named the rollout, a
+/// shell in front tells of another program.
+fn is_known_codex(linked: &LinkedSession, pane: &Pane) -> bool {
+    let was_found = linked.link.as_ref().is_some_and(|link| link.recipe != Recipe::Given);
+    linked.session.codex_session_id.is_some() && (was_found || !pane.shows_shell())
 }
 
 /// What a pane tells beside its text.

@@ -23,6 +23,7 @@ pub mod hub;
 mod idle;
 mod in_use;
 pub mod ingest;
+mod interrupt_key;
 mod job;
 pub mod launch;
 mod legacy;

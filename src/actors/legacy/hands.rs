@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Worker;
 use crate::actors::foreground::program_reads;
+use crate::actors::interrupt_key::{codex_may_read, may_end, usual_key};
 use crate::actors::window::attach_command;
 use crate::codex::pane::{PaneClass, PaneSigns, classify};
 use crate::domain::Failure;
@@ -52,18 +53,21 @@ impl Worker {
     /// # Errors
     /// `Refused` when the key would end an idle Codex, or there is no terminal.
     pub fn press(&self, server: &TmuxServer, key: Option<KeyName>, dry_run: bool) -> Result<String, Failure> {
-        let (target, _, class) = self.view(server)?;
-        let usual = if class == PaneClass::Unknown { KeyName::interrupt() } else { KeyName::escape() };
-        let key = key.unwrap_or(usual);
-        if key == KeyName::interrupt() && matches!(class, PaneClass::Idle | PaneClass::IdleError) {
-            return Err(Failure::refused(format!("worker {} is idle, where C-c would end Codex", self.name))
-                .hint(format!(
-                    "to end it: `conveyor stop {}`; to stop a running turn, leave out --key",
-                    quoted(&self.name)
-                )));
+        let (_, view, class) = self.view(server)?;
+        let is_codex = codex_may_read(&view.pane, class, false);
+        let key = key.unwrap_or_else(|| usual_key(is_codex));
+        if may_end(&key, is_codex, class) {
+            return Err(Failure::refused(format!(
+                "worker {} shows no running turn ({class}), and C-c would end an idle Codex",
+                self.name
+            ))
+            .hint(format!(
+                "to end it: `conveyor stop {}`; to stop a running turn, leave out --key",
+                quoted(&self.name)
+            )));
         }
         if !dry_run {
-            server.send_key(&target, &key)?;
+            server.send_key(&Target::Pane(view.pane.id), &key)?;
         }
         Ok(key.as_str().to_owned())
     }

@@ -250,32 +250,70 @@ async fn a_nudge_whose_result_cannot_be_recorded_says_that_it_may_have_been_sent
     check(true, "failed", "the text was not sent").await;
 }
 
+/// Interrupts the worker in the pane of `desk`; gives what was pressed, or why nothing was.
+async fn interrupted(desk: &Desk, key: Option<&str>, force: bool) -> Result<String, String> {
+    let key = key.map(|key| key.parse().unwrap());
+    let interrupt = Interrupt { session_id: desk.bound.worker.id.clone(), key, force, dry_run: false };
+    let outcome = desk.session.send(interrupt).await.unwrap();
+    let pressed = desk.pane.state().done.clone();
+    match outcome {
+        Ok(interrupted) => {
+            assert_eq!(pressed, [format!("press {}", interrupted.by)]);
+            Ok(interrupted.by)
+        }
+        Err(refused) => {
+            assert_eq!(pressed, [""; 0]);
+            Err(refused.message)
+        }
+    }
+}
+
 #[actix::test]
 async fn an_interrupt_presses_what_harms_nothing() {
-    async fn check(screen: Option<String>, key: Option<&str>, force: bool, expect: Result<&str, &str>) {
+    async fn check(screen: Option<&str>, key: Option<&str>, force: bool, expect: Result<&str, &str>) {
         let desk = Desk::new();
-        desk.pane.state().screen = screen;
-        let session_id = desk.bound.worker.id.clone();
-        let key = key.map(|key| key.parse().unwrap());
-        let interrupt = Interrupt { session_id, key, force, dry_run: false };
-        let outcome = desk.session.send(interrupt).await.unwrap();
-        match (outcome, expect) {
-            (Ok(interrupted), Ok(key)) => {
-                assert_eq!(interrupted.by, key);
-                assert_eq!(desk.pane.state().done, [format!("press {key}")]);
-            }
-            (Err(refused), Err(says)) => {
-                assert!(refused.message.contains(says), "{refused}");
-                assert_eq!(desk.pane.state().done, [""; 0]);
-            }
+        desk.pane.state().screen = screen.map(captured);
+        match (interrupted(&desk, key, force).await, expect) {
+            (Ok(pressed), Ok(key)) => assert_eq!(pressed, key),
+            (Err(refused), Err(says)) => assert!(refused.contains(says), "{refused}"),
             (outcome, expect) => panic!("{outcome:?} instead of {expect:?}"),
         }
     }
-    let working = || Some(captured("working-tool"));
-    check(working(), None, false, Ok("Escape")).await;
-    check(working(), Some("C-c"), false, Ok("C-c")).await;
+    check(Some("working-tool"), None, false, Ok("Escape")).await;
+    check(Some("working-tool"), Some("C-c"), false, Ok("C-c")).await;
     check(None, None, false, Ok("Escape")).await;
-    check(None, Some("C-c"), false, Err("where C-c would end Codex")).await;
+    check(None, Some("C-c"), false, Err("no running turn (idle), and C-c would end")).await;
     check(None, Some("C-c"), true, Ok("C-c")).await;
-    check(Some("another program".into()), None, false, Ok("C-c")).await;
+    check(Some("trust-screen"), Some("C-c"), false, Err("no running turn (blocked:trust)")).await;
+}
+
+#[actix::test]
+async fn a_screen_that_is_not_known_may_be_a_newer_codex() {
+    async fn check(program: &'static str, thread: Option<&str>, recipe: Recipe, expect: &str) {
+        let desk = Desk::new();
+        desk.pane.state().screen = Some("something new".into());
+        desk.pane.state().program = Some(program);
+        session_links::put(&desk.db.conn, &desk.bound.worker.id, &Link::new(recipe)).unwrap();
+        desk.db.conn.execute("UPDATE sessions SET codex_session_id = id || ?1", [thread]).unwrap();
+        assert_eq!(interrupted(&desk, None, false).await.as_deref(), Ok(expect), "{program} {thread:?}");
+        desk.pane.state().done.clear();
+        let named = interrupted(&desk, Some("C-c"), false).await;
+        assert_eq!(named.is_ok(), expect == "C-c", "{program} {thread:?}: {named:?}");
+    }
+    check("codex", None, Recipe::Given, "Escape").await;
+    check("node", None, Recipe::Given, "Escape").await;
+    check("renamed", Some("t"), Recipe::Given, "Escape").await;
+    check("sh", Some("t"), Recipe::Embedded, "Escape").await;
+    check("sh", Some("t"), Recipe::Given, "C-c").await;
+    check("python3", None, Recipe::Given, "C-c").await;
+}
+
+#[actix::test]
+async fn a_pane_that_cannot_be_looked_at_is_not_interrupted() {
+    let desk = Desk::new();
+    desk.pane.state().unseen = true;
+    for key in [None, Some("C-c"), Some("Escape")] {
+        let refused = interrupted(&desk, key, true).await.unwrap_err();
+        assert!(refused.contains("no answer"), "{refused}");
+    }
 }

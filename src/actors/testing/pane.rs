@@ -29,6 +29,8 @@ pub(in crate::actors) struct State {
     pub(in crate::actors) lost_enters: usize,
     /// What a paste fails with. It has its effect all the same.
     pub(in crate::actors) paste_error: Option<fn() -> TmuxError>,
+    /// Whoever looks gets no answer.
+    pub(in crate::actors) unseen: bool,
     /// There is no such server.
     pub(in crate::actors) gone: bool,
     /// What was done to the pane, in order: `paste TEXT` and `press KEY`.
@@ -117,7 +119,7 @@ impl Handler<View> for FakePane {
     fn handle(&mut self, _: View, _: &mut Context<Self>) -> Self::Result {
         let state = self.state();
         state.reached()?;
-        Ok(state.view())
+        if state.unseen { Err(no_answer()) } else { Ok(state.view()) }
     }
 }
 

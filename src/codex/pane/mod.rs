@@ -52,6 +52,11 @@ fn classify_ending(ending: &Ending, signs: &PaneSigns<'_>) -> PaneClass {
     if seen == PaneClass::Working && signs.will_retry { PaneClass::WorkingRetrying } else { seen }
 }
 
+/// Whether a program of this name may be Codex: its own, or the `node` that starts it and stays in front.
+pub fn may_be_codex(program: &str) -> bool {
+    program.starts_with("codex") || program == "node"
+}
+
 /// What stands typed but not submitted in the composer: empty when nothing does, `None` when the
 /// screen shows no composer. Lines are joined by newlines whether typed or wrapped; a `!` in front
 /// means that Enter would run the rest as a shell command.
