@@ -67,7 +67,7 @@ impl Handler<Doubt> for Session {
 
 impl Hands {
     async fn doubt(&self, unseen: Unseen) -> Result<bool, Failure> {
-        let seen = self.see(&unseen).await?;
+        let seen = self.seen_of(&unseen).await?;
         let error = format!(
             "sent by {} and not seen to arrive within {} s; {}",
             unseen.transport,
@@ -78,14 +78,13 @@ impl Hands {
         Ok(self.store.write(doubt).await?)
     }
 
-    async fn see(&self, unseen: &Unseen) -> Result<Seen, Failure> {
+    async fn seen_of(&self, unseen: &Unseen) -> Result<Seen, Failure> {
         let linked = self.linked().await?;
         let Some(tmux_session) = &linked.session.tmux_session else {
             return Ok(Seen::nothing("the session has no terminal to look at"));
         };
-        let (terminal, target) = self.pane(&linked)?;
-        Ok(match terminal.view(target, 0).await {
-            Ok(view) => Seen::on(&view, tmux_session, unseen.id),
+        Ok(match self.see(&linked, 0).await {
+            Ok((_, view)) => Seen::on(&view, tmux_session, unseen.id),
             Err(error) => Seen::nothing(&format!("its terminal could not be read: {error}")),
         })
     }

@@ -8,11 +8,11 @@ use super::ending::end;
 use super::ingest;
 use super::interrupt_key::{codex_may_read, may_end, usual_key};
 use super::session::{Interrupt, Interrupted, Nudge, Terminals};
-use super::tmux::Terminal;
+use super::tmux::{Terminal, TerminalError};
 use super::transport::{
     AppServerTransport, Connection, Letter, QueueTransport, Sending, TmuxTransport, Transport,
 };
-use crate::codex::pane::{PaneSigns, classify};
+use crate::codex::pane::{PaneClass, PaneSigns, classify};
 use crate::domain::header::OriginHeader;
 use crate::domain::shell::quoted;
 use crate::domain::time::now_iso;
@@ -22,7 +22,7 @@ use crate::fault::Point;
 use crate::store::Store;
 use crate::store::dispatch::{BeginPush, ClaimNudge, Entry, FinishPush, Push, PushOutcome, Subject};
 use crate::store::sessions::{GetLinkedSession, LinkedSession};
-use crate::tmux::{Pane, PaneView, Target};
+use crate::tmux::{Pane, PaneView, Target, TmuxError};
 
 /// What is needed to reach the session.
 #[derive(Clone)]
@@ -40,11 +40,35 @@ impl Hands {
 
     pub(super) async fn look(&self, lines: u32) -> Result<PaneView, Failure> {
         let linked = self.linked().await?;
-        let (terminal, target) = self.pane(&linked)?;
-        Ok(terminal.view(target, lines).await?)
+        let (_, view) = self.see(&linked, lines).await?;
+        Ok(view)
     }
 
-    pub(super) fn pane(&self, linked: &LinkedSession) -> Result<(Terminal, Target), Failure> {
+    /// The session's pane as it is now. In place of a recorded one that is gone counts the active one, when
+    /// it shows Codex.
+    pub(super) async fn see(
+        &self,
+        linked: &LinkedSession,
+        lines: u32,
+    ) -> Result<(Terminal, PaneView), Failure> {
+        let (terminal, target) = self.pane(linked)?;
+        let view = match (terminal.view(target.clone(), lines).await, target) {
+            (
+                Err(TerminalError::Tmux(gone @ TmuxError::NoSession { .. })),
+                Target::PaneOfSession(session, _),
+            ) => {
+                let view = terminal.view(session.into(), lines).await?;
+                if classify(&view.text, &signs(&view)) == PaneClass::Unknown {
+                    return Err(gone.into());
+                }
+                view
+            }
+            (seen, _) => seen?,
+        };
+        Ok((terminal, view))
+    }
+
+    fn pane(&self, linked: &LinkedSession) -> Result<(Terminal, Target), Failure> {
         let session = &linked.session;
         let Some(tmux_session) = &session.tmux_session else {
             return Err(Failure::refused(format!("session {} has no tmux session", session.name)).hint(
@@ -101,8 +125,7 @@ impl Hands {
         {
             return Ok(interrupted);
         }
-        let (terminal, target) = self.pane(&linked)?;
-        let view = terminal.view(target, 0).await?;
+        let (terminal, view) = self.see(&linked, 0).await?;
         let class = classify(&view.text, &signs(&view));
         let is_codex = codex_may_read(&view.pane, class, is_known_codex(&linked, &view.pane));
         let key = interrupt.key.unwrap_or_else(|| usual_key(is_codex));
@@ -190,7 +213,7 @@ impl Hands {
         let mut reasons = Vec::new();
         let mut pane_class = None;
         for kind in linked.reachable().pushes() {
-            let transport = match self.transport(linked, kind) {
+            let transport = match self.transport(linked, kind).await {
                 Ok(transport) => transport,
                 Err(failure) => {
                     reasons.push(failure.message);
@@ -214,7 +237,11 @@ impl Hands {
         Err(PushOutcome::NotSent { error: reasons.join("; "), pane_class, begun: false })
     }
 
-    fn transport(&self, linked: &LinkedSession, kind: TransportKind) -> Result<Box<dyn Transport>, Failure> {
+    async fn transport(
+        &self,
+        linked: &LinkedSession,
+        kind: TransportKind,
+    ) -> Result<Box<dyn Transport>, Failure> {
         let link = linked.link.as_ref();
         let app_server = link.and_then(|link| link.app_server_socket.as_ref());
         let thread_id = linked.session.codex_session_id.clone();
@@ -235,8 +262,8 @@ impl Hands {
                 Ok(Box::new(QueueTransport { program, thread_id, remote, codex_home }))
             }
             (TransportKind::Tmux, ..) => {
-                let (terminal, target) = self.pane(linked)?;
-                Ok(Box::new(TmuxTransport::new(terminal, target, linked)))
+                let (terminal, view) = self.see(linked, 0).await?;
+                Ok(Box::new(TmuxTransport::new(terminal, view.pane.id, linked)))
             }
             _ => Err(Failure::refused(format!("session {} has no {kind} transport", linked.session.name))),
         }

@@ -44,8 +44,7 @@ impl ScreenWatch {
         if !self.is_due(last_read, in_turn, Instant::now()) {
             return Ok(());
         }
-        let Ok((terminal, target)) = hands.pane(linked) else { return Ok(()) };
-        let Ok(view) = terminal.view(target, 0).await else { return Ok(()) };
+        let Ok((_, view)) = hands.see(linked, 0).await else { return Ok(()) };
         self.seen(hands, classify(&view.text, &signs(&view))).await
     }
 

@@ -39,8 +39,8 @@ impl Hands {
                 "tell the worker itself: add --prompt-only, or queue it with `conveyor enqueue-nudge-worker TASK --message TEXT`",
             ));
         }
-        let (terminal, target) = self.pane(&linked)?;
-        let transport = TmuxTransport::new(terminal, target, &linked);
+        let (terminal, view) = self.see(&linked, 0).await?;
+        let transport = TmuxTransport::new(terminal, view.pane.id, &linked);
         match transport.send_command(command.as_str()).await {
             Sending::Sent(details) => Ok(report(&linked, command, TransportKind::Tmux, details)),
             Sending::NotSent(error) => Err(not_sent(&linked, command, &error).hint(wait_hint(&linked))),

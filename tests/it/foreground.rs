@@ -97,3 +97,27 @@ fn a_program_behind_the_shell_that_waits_for_it_is_told() {
     assert_eq!(database.execute(earlier, []).unwrap(), 1);
     nudge(&world).exits(1);
 }
+
+#[test]
+fn a_pane_that_a_person_opens_beside_the_program_is_told_nothing() {
+    let recorded = |world: &World| -> Option<String> {
+        let database = Connection::open(world.state_root().join("workerctl.db")).unwrap();
+        database.query_row("SELECT tmux_pane_id FROM sessions", [], |row| row.get(0)).unwrap()
+    };
+    let world = World::new();
+    world.tmux(&["new-session", "-d", "-s", "s", "cat"], "").ok();
+    let (program, pane) = (asked(&world, "#{pane_pid}"), asked(&world, "#{pane_id}"));
+    register(&world, &program);
+    assert_eq!(recorded(&world), Some(pane.clone()));
+    world.tmux(&["split-window", "-t", "=s:", "sh", "-i"], "").ok();
+    wait_for("a shell", PATIENCE, || (asked(&world, "#{pane_current_command}") == "sh").then_some(()));
+    nudge(&world).ok();
+    wait_for("the text", PATIENCE, || world.pane(&pane).contains("touch").then_some(()));
+    assert!(!world.pane("=s:").contains("touch"), "{}", world.pane("=s:"));
+
+    // Registered again, it is known among several.
+    register(&world, &program);
+    assert_eq!(recorded(&world), Some(pane));
+    register(&world, &std::process::id().to_string());
+    assert_eq!(recorded(&world), None);
+}

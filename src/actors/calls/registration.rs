@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Call;
+use super::legacy::server_of;
 use super::sessions::communication;
 use crate::actors::blocking::blocking;
 use crate::actors::{Caller, Hub, ingest};
@@ -16,6 +17,7 @@ use crate::domain::{Communication, Failure, Role, name};
 use crate::store::registration::Register;
 use crate::store::session_links::Link;
 use crate::store::sessions::{FindSession, LinkedSession};
+use crate::tmux::SessionName;
 
 /// Which session, and under which name.
 #[derive(Debug, Clone, Args, Serialize, Deserialize, JsonSchema)]
@@ -166,17 +168,35 @@ fn describe(args: RegistrationArgs, role: Role, caller: &Caller) -> Result<Regis
         transports: args.transport,
         ..Link::new(found.recipe)
     };
+    let pid = args.pid.or(found.pid);
+    let tmux_pane_id = args.tmux_session.as_deref().and_then(|session| pane_of(session, pid, caller));
     Ok(Register {
         name: args.name,
         role,
-        pid: args.pid.or(found.pid).map(i64::from),
+        pid: pid.map(i64::from),
         cwd,
         tmux_session: args.tmux_session,
-        tmux_pane_id: None,
+        tmux_pane_id,
         codex_session_path: Some(text(&found.rollout)),
         codex_session_id: Some(found.meta.id),
         link,
     })
+}
+
+/// The pane of a tmux session that a process runs in, or the only one it has. Which of several is the
+/// active one changes with where a person looks. Blocks.
+fn pane_of(session: &str, pid: Option<u32>, caller: &Caller) -> Option<String> {
+    let panes = server_of(caller).session_panes(&SessionName::new(session).ok()?).ok()?;
+    let processes = system_processes();
+    let terminal = |pid: u32| Some(processes.tty(pid).ok()??.device);
+    let pane = match panes.as_slice() {
+        [only] => only,
+        several => {
+            let device = terminal(pid?)?;
+            several.iter().find(|pane| terminal(pane.pid).as_ref() == Some(&device))?
+        }
+    };
+    Some(pane.id.to_string())
 }
 
 fn text(path: &Path) -> String {

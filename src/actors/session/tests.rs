@@ -160,6 +160,32 @@ async fn a_text_that_stands_typed_but_not_submitted_is_unknown() {
 }
 
 #[actix::test]
+async fn the_pane_that_was_typed_into_is_looked_at_whichever_is_active_then() {
+    let mut desk = Desk::new();
+    desk.pane.state().lost_enters = 1;
+    desk.pane.state().other_after_paste = Some("a person's own shell");
+    assert_eq!(desk.deliver("go on").await["state"], "delivered");
+    assert_eq!(desk.pane.state().submitted.len(), 1);
+    assert_eq!(desk.pane.state().done.len(), 3);
+}
+
+#[actix::test]
+async fn in_place_of_a_recorded_pane_that_is_gone_only_a_codex_is_told() {
+    async fn check(pane: &str, screen: Option<&str>, state: &str) {
+        let mut desk = Desk::new();
+        desk.db.conn.execute("UPDATE sessions SET tmux_pane_id = ?1", [pane]).unwrap();
+        desk.pane.state().screen = screen.map(str::to_owned);
+        let report = desk.deliver("go on").await;
+        assert_eq!(report["state"], state, "{pane} {screen:?}: {report:?}");
+        assert_eq!(desk.pane.state().done.is_empty(), state == "failed", "{pane} {screen:?}");
+    }
+    check("%1", None, "delivered").await;
+    check("%1", Some("another program"), "delivered").await;
+    check("%9", None, "delivered").await;
+    check("%9", Some("another program"), "failed").await;
+}
+
+#[actix::test]
 async fn a_paste_that_tmux_refuses_has_sent_nothing() {
     let mut desk = Desk::new();
     desk.pane.state().paste_error = Some(|| TmuxError::NoSession { target: "%1".into() });

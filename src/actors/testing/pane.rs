@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use crate::actors::tmux::{Kill, Load, Paste, Press, Terminal, View};
-use crate::tmux::{KeyName, LoadedText, Pane, PaneView, TmuxError};
+use crate::tmux::{KeyName, LoadedText, Pane, PaneView, Target, TmuxError};
 
 /// The server, and what the test knows and decides about it.
 #[derive(Clone, Default)]
@@ -18,6 +18,9 @@ pub(in crate::actors) struct State {
     pub(in crate::actors) screen: Option<String>,
     /// Shown in place of the composer as soon as text was pasted.
     pub(in crate::actors) screen_after_paste: Option<String>,
+    /// Another pane of the tmux session, with this on it, becomes the active one as soon as text was pasted.
+    pub(in crate::actors) other_after_paste: Option<&'static str>,
+    other: Option<&'static str>,
     /// In the foreground as soon as text was pasted.
     pub(in crate::actors) program_after_paste: Option<&'static str>,
     /// What stands in the composer.
@@ -116,10 +119,18 @@ impl Actor for FakePane {
 impl Handler<View> for FakePane {
     type Result = Result<PaneView, TmuxError>;
 
-    fn handle(&mut self, _: View, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, view: View, _: &mut Context<Self>) -> Self::Result {
         let state = self.state();
         state.reached()?;
-        if state.unseen { Err(no_answer()) } else { Ok(state.view()) }
+        let seen = state.view();
+        match (&view.target, state.other) {
+            _ if state.unseen => Err(no_answer()),
+            (Target::Session(_), Some(other)) => Ok(PaneView { text: other.into(), ..seen }),
+            (Target::Pane(id) | Target::PaneOfSession(_, id), _) if *id != seen.pane.id => {
+                Err(TmuxError::NoSession { target: view.target.to_string() })
+            }
+            _ => Ok(seen),
+        }
     }
 }
 
@@ -143,6 +154,7 @@ impl Handler<Paste> for FakePane {
         state.done.push(format!("paste {text}"));
         state.draft.push_str(&text);
         state.screen = state.screen_after_paste.take();
+        state.other = state.other_after_paste.take();
         state.program = state.program_after_paste.take().or(state.program);
         state.paste_error.map_or(Ok(()), |error| Err(error()))
     }

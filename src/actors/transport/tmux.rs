@@ -21,7 +21,7 @@ use crate::domain::shell::quoted;
 use crate::domain::transport::TransportKind;
 use crate::fault::Point;
 use crate::store::sessions::{LinkedSession, Session};
-use crate::tmux::{KeyName, Pane, PaneView, Target};
+use crate::tmux::{KeyName, Pane, PaneId, PaneView};
 
 /// Codex takes a paste as one event; an Enter in the same instant would become a line break in it.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -36,8 +36,8 @@ const ENTER_PATIENCE: Duration = Duration::from_millis(700);
 pub struct TmuxTransport {
     /// The tmux server.
     terminal: Terminal,
-    /// The pane.
-    target: Target,
+    /// The pane. One and the same is looked at and typed into, whichever becomes the active one.
+    pane: PaneId,
     /// The target's tmux session as it was registered, for the report.
     session: String,
     /// The processes that the target was registered with.
@@ -47,8 +47,8 @@ pub struct TmuxTransport {
 }
 
 impl TmuxTransport {
-    /// Pushes into `target`, the pane of a registered session.
-    pub fn new(terminal: Terminal, target: Target, linked: &LinkedSession) -> Self {
+    /// Pushes into `pane`, which is that of a registered session.
+    pub fn new(terminal: Terminal, pane: PaneId, linked: &LinkedSession) -> Self {
         let Session { name, role, tmux_session, .. } = &linked.session;
         let session = tmux_session.clone().unwrap_or_default();
         let register = format!(
@@ -57,11 +57,11 @@ impl TmuxTransport {
             quoted(&session)
         );
         let processes = processes_of(linked).into_iter().map(Watched::into_process).collect();
-        Self { terminal, target, session, processes, register }
+        Self { terminal, pane, session, processes, register }
     }
 
     async fn look(&self) -> Result<(PaneView, PaneClass), TerminalError> {
-        let view = self.terminal.view(self.target.clone(), 0).await?;
+        let view = self.terminal.view(self.pane.into(), 0).await?;
         let signs = PaneSigns { title: Some(&view.pane.title), will_retry: false };
         let class = classify(&view.text, &signs);
         Ok((view, class))
@@ -83,7 +83,7 @@ impl TmuxTransport {
         }
         if let Some(draft) = composer_text(&view.text).filter(|draft| !draft.trim().is_empty()) {
             let ours = OriginHeader::begins(&draft);
-            if !ours || !self.submit_leftover(&view, &draft).await {
+            if !ours || !self.submit_leftover(&draft).await {
                 let whose = if ours { "an earlier message of conveyor" } else { "a draft" };
                 return not_ready(
                     format!(
@@ -139,10 +139,10 @@ impl TmuxTransport {
 
     /// Submits a message of ours that somebody typed and died before pressing Enter. That it is
     /// complete and still stands there is the evidence; its own receipt settles it.
-    async fn submit_leftover(&self, view: &PaneView, draft: &str) -> bool {
+    async fn submit_leftover(&self, draft: &str) -> bool {
         let header = draft.lines().next().unwrap_or_default().to_owned();
         for _ in 0..MAX_ENTERS {
-            if self.terminal.press(Target::Pane(view.pane.id), KeyName::enter()).await.is_err() {
+            if self.terminal.press(self.pane.into(), KeyName::enter()).await.is_err() {
                 return false;
             }
             if self.has_left_the_composer(&header).await {
@@ -169,11 +169,10 @@ impl TmuxTransport {
 
     /// Types a text that begins with `header`, and submits it.
     async fn type_in(&self, text: String, header: &str) -> Sending {
-        let loaded = match self.terminal.load(self.target.clone(), text).await {
+        let loaded = match self.terminal.load(self.pane.into(), text).await {
             Ok(loaded) => loaded,
             Err(error) => return Sending::NotSent(error.to_string()),
         };
-        let pane = Target::Pane(loaded.pane());
         if let Err(error) = self.terminal.paste(loaded).await {
             return if error.effect_unknown() {
                 Sending::Unknown { error: error.to_string(), pane_class: None }
@@ -182,11 +181,11 @@ impl TmuxTransport {
             };
         }
         Point::PushTyped.reach();
-        self.submit(&pane, header).await
+        self.submit(header).await
     }
 
     /// Presses Enter until the text has left the composer.
-    async fn submit(&self, pane: &Target, header: &str) -> Sending {
+    async fn submit(&self, header: &str) -> Sending {
         for _ in 0..MAX_ENTERS {
             tokio::time::sleep(SETTLE).await;
             match self.look().await {
@@ -208,14 +207,14 @@ impl TmuxTransport {
                 }
                 Err(error) => return Sending::Unknown { error: error.to_string(), pane_class: None },
             }
-            if let Err(error) = self.terminal.press(pane.clone(), KeyName::enter()).await {
+            if let Err(error) = self.terminal.press(self.pane.into(), KeyName::enter()).await {
                 return Sending::Unknown {
                     error: format!("the text was typed but Enter failed: {error}"),
                     pane_class: None,
                 };
             }
             if self.has_left_the_composer(header).await {
-                return Sending::Sent(json!({"pane": pane.to_string()}));
+                return Sending::Sent(json!({"pane": self.pane.to_string()}));
             }
         }
         Sending::Unknown {
