@@ -12,6 +12,7 @@ use super::tmux::{Terminal, TerminalError};
 use super::transport::{
     AppServerTransport, Connection, Letter, QueueTransport, Sending, TmuxTransport, Transport,
 };
+use crate::codex::app_server::AppServer;
 use crate::codex::pane::{PaneClass, PaneSigns, classify};
 use crate::domain::header::OriginHeader;
 use crate::domain::shell::quoted;
@@ -121,7 +122,7 @@ impl Hands {
     pub(super) async fn interrupt(&self, interrupt: Interrupt) -> Result<Interrupted, Failure> {
         let linked = self.linked().await?;
         if interrupt.key.is_none()
-            && let Some(interrupted) = self.interrupt_by_rpc(&linked, interrupt.dry_run).await
+            && let Some(interrupted) = self.interrupt_by_rpc(&linked, interrupt.dry_run).await?
         {
             return Ok(interrupted);
         }
@@ -145,8 +146,26 @@ impl Hands {
         Ok(interrupted)
     }
 
-    /// By the app-server, when the session has one that answers and a turn is running.
-    async fn interrupt_by_rpc(&self, linked: &LinkedSession, dry_run: bool) -> Option<Interrupted> {
+    /// By the app-server, when the session has one that answers and a turn is running. One that it may
+    /// have made is not made again with a key.
+    async fn interrupt_by_rpc(
+        &self,
+        linked: &LinkedSession,
+        dry_run: bool,
+    ) -> Result<Option<Interrupted>, Failure> {
+        let Some((server, thread_id, turn_id)) = self.running_turn(linked).await else { return Ok(None) };
+        if !dry_run && let Err(error) = server.turn_interrupt(&thread_id, &turn_id).await {
+            let name = &linked.session.name;
+            let unknown = Failure::unknown(format!("session {name} may have been interrupted: {error}"))
+                .hint(format!("look before repeating it: `conveyor tail {}`", quoted(name)));
+            return if error.may_have_happened() { Err(unknown) } else { Ok(None) };
+        }
+        let target = linked.session.tmux_session.clone();
+        Ok(Some(Interrupted { by: "turn/interrupt".into(), target }))
+    }
+
+    /// The session's app-server, its thread, and the turn that runs in it.
+    async fn running_turn(&self, linked: &LinkedSession) -> Option<(AppServer, String, String)> {
         if !linked.reachable().pushes().contains(&TransportKind::AppServer) {
             return None;
         }
@@ -154,10 +173,7 @@ impl Hands {
             (linked.link.as_ref()?.app_server_socket.as_ref()?, linked.session.codex_session_id.as_ref()?);
         let server = self.connection.get(socket.as_ref()).await.ok()?;
         let turn_id = server.running_turn(thread_id).await.ok()??;
-        if !dry_run {
-            server.turn_interrupt(thread_id, &turn_id).await.ok()?;
-        }
-        Some(Interrupted { by: "turn/interrupt".into(), target: linked.session.tmux_session.clone() })
+        Some((server, thread_id.clone(), turn_id))
     }
 
     async fn push(&self, linked: &LinkedSession, push: &Push) -> Result<PushOutcome, Failure> {

@@ -32,8 +32,6 @@ pub enum Source {
     Command,
     /// A direct `session-nudge`.
     Nudge,
-    /// A direct `session-interrupt`.
-    Interrupt,
 }
 
 impl Source {
@@ -42,7 +40,6 @@ impl Source {
             Self::Notification => "notification",
             Self::Command => "command",
             Self::Nudge => "nudge",
-            Self::Interrupt => "interrupt",
         }
     }
 }

@@ -89,6 +89,23 @@ fn what_tmux_refuses_leaves_the_task_as_it_is() {
     assert_eq!(texts(&world, "SELECT state FROM commands WHERE type = 'stop_session'"), ["failed"]);
 }
 
+#[test]
+fn an_interrupt_that_cannot_be_recorded_was_on_record_before() {
+    let world = World::new();
+    pair_by_hand(&world);
+    let database = Connection::open(world.state_root().join("workerctl.db")).unwrap();
+    let fails = "CREATE TRIGGER full BEFORE INSERT ON events WHEN NEW.type = 'session_interrupted'
+                 BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
+    database.execute_batch(fails).unwrap();
+    let failed = world.conveyor(&["session-interrupt", "w1", "--followup", "go on"]).exits(1);
+    for says in ["w1 was interrupted by Escape, which is not on record", "the text after it was not sent"] {
+        assert!(failed.stderr.contains(says), "{}", failed.text());
+    }
+    let commands = "SELECT state FROM commands WHERE type = 'interrupt_session'";
+    assert_eq!(texts(&world, commands), ["attempted"]);
+    assert!(!world.pane("codex-w1").contains("go on"));
+}
+
 /// Two processes that finish the task, each with its own end of a session under way when the other's is.
 fn finish_at_once(world: &World, flags: &[&str]) -> Vec<Run> {
     let arrivals = world.root().join("arrivals");

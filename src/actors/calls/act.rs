@@ -13,7 +13,7 @@ use crate::actors::{Caller, Hub};
 use crate::domain::shell::quoted;
 use crate::domain::time::now_iso;
 use crate::domain::{Failure, FailureKind};
-use crate::store::dispatch::{RecordInterrupt, RefuseNudge};
+use crate::store::dispatch::{BeginInterrupt, FinishInterrupt, RefuseNudge};
 use crate::store::sessions::{GetLinkedSession, LinkedSession};
 use crate::tmux::KeyName;
 
@@ -147,8 +147,15 @@ impl Call for SessionInterruptArgs {
     type Reply = Value;
 
     async fn serve(self, hub: &Hub, caller: &Caller) -> Result<Value, Failure> {
-        let outcome = self.interrupt(hub).await;
-        let record = RecordInterrupt {
+        let (command_id, outcome) = match self.begin(hub).await {
+            Ok(Begun { interrupt, session, command_id }) => {
+                let interrupted = ask(&hub.interrupt, interrupt, "session's actor").await;
+                (command_id, interrupted.map(|interrupted| (session, interrupted)))
+            }
+            Err(failure) => (None, Err(failure)),
+        };
+        let record = FinishInterrupt {
+            command_id,
             session: self.name.clone(),
             key: outcome.as_ref().map_or_else(
                 |_| self.key.clone().unwrap_or_default(),
@@ -157,8 +164,10 @@ impl Call for SessionInterruptArgs {
             followup_length: self.followup.as_deref().unwrap_or_default().len(),
             outcome: outcome.as_ref().map(|_| self.dry_run).map_err(Clone::clone),
         };
-        hub.store.write(record).await?;
+        let recorded = hub.store.write(record).await;
+        // What happened to the session matters more than that it could not be recorded.
         let (session, interrupted) = outcome?;
+        recorded.map_err(|error| self.not_on_record(error.into(), &interrupted))?;
         if let (Some(text), false) = (&self.followup, self.dry_run) {
             let nudge = SessionNudgeArgs { name: self.name, text: text.clone(), dry_run: false };
             nudge.serve(hub, caller).await?;
@@ -174,18 +183,51 @@ impl Call for SessionInterruptArgs {
     }
 }
 
+/// An interrupt that is about to be made, or tried out.
+struct Begun {
+    interrupt: Interrupt,
+    /// The session's name.
+    session: String,
+    /// What it is on record as; none when it is only tried out.
+    command_id: Option<String>,
+}
+
 impl SessionInterruptArgs {
-    async fn interrupt(&self, hub: &Hub) -> Result<(String, Interrupted), Failure> {
+    async fn begin(&self, hub: &Hub) -> Result<Begun, Failure> {
         let key = self
             .key
             .as_deref()
             .map(str::parse::<KeyName>)
             .transpose()
             .map_err(|error| Failure::usage(error.to_string()))?;
-        let linked = active_session(hub, &self.name).await?;
-        let interrupt =
-            Interrupt { session_id: linked.session.id, key, force: self.force, dry_run: self.dry_run };
-        Ok((linked.session.name, ask(&hub.interrupt, interrupt, "session's actor").await?))
+        let session = active_session(hub, &self.name).await?.session;
+        let command_id = if self.dry_run {
+            None
+        } else {
+            let begin = BeginInterrupt { session_id: session.id.clone(), key: self.key.clone() };
+            Some(hub.store.write(begin).await?)
+        };
+        let interrupt = Interrupt { session_id: session.id, key, force: self.force, dry_run: self.dry_run };
+        Ok(Begun { interrupt, session: session.name, command_id })
+    }
+
+    /// The database failed after the interrupt. Then nobody may take it for not made.
+    fn not_on_record(&self, failure: Failure, interrupted: &Interrupted) -> Failure {
+        if self.dry_run {
+            return failure;
+        }
+        let message = format!(
+            "session {} was interrupted by {}, which is not on record: {}",
+            self.name, interrupted.by, failure.message
+        );
+        let failure = Failure { message, ..failure };
+        match self.followup {
+            Some(_) => failure.hint(format!(
+                "the text after it was not sent: `conveyor session-nudge {} TEXT`",
+                quoted(&self.name)
+            )),
+            None => failure.hint(format!("look before repeating it: `conveyor tail {}`", quoted(&self.name))),
+        }
     }
 }
 

@@ -7,9 +7,10 @@ use serde_json::json;
 use super::*;
 use crate::actors::guardian::ChildId;
 use crate::actors::testing::{FakePane, mourned, no_answer, store};
+use crate::codex::app_server::testing::FakeServer;
 use crate::domain::command::QueuedCommand;
 use crate::domain::transport::TransportKind;
-use crate::domain::{OriginHeader, Recipe};
+use crate::domain::{FailureKind, OriginHeader, Recipe};
 use crate::store::bindings::BoundTask;
 use crate::store::dispatch::{Pass, PassOptions, Step};
 use crate::store::session_links::{self, Link};
@@ -342,4 +343,41 @@ async fn a_pane_that_cannot_be_looked_at_is_not_interrupted() {
         let refused = interrupted(&desk, key, true).await.unwrap_err();
         assert!(refused.contains("no answer"), "{refused}");
     }
+}
+
+#[actix::test]
+async fn an_interrupt_that_the_app_server_may_have_made_is_not_made_again_with_a_key() {
+    async fn check(refused: bool, pressed: &[&str]) {
+        let desk = Desk::new();
+        let server = FakeServer::listen();
+        let link = Link {
+            app_server_socket: Some(server.socket.to_str().unwrap().into()),
+            ..Link::new(Recipe::PrivateServer)
+        };
+        session_links::put(&desk.db.conn, &desk.bound.worker.id, &link).unwrap();
+        desk.db.conn.execute("UPDATE sessions SET codex_session_id = id", []).unwrap();
+        let answering = async {
+            let mut peer = server.accept().await;
+            let turns = json!({"data": [{"id": "turn-1", "status": "inProgress"}]});
+            peer.answer("thread/turns/list", turns).await;
+            let call = peer.next().await;
+            assert_eq!(call["method"], "turn/interrupt");
+            if refused {
+                let error = json!({"code": -32600, "message": "no such turn"});
+                peer.say(json!({"id": call["id"], "error": error})).await;
+            } else {
+                peer.hang_up().await;
+            }
+        };
+        let session_id = desk.bound.worker.id.clone();
+        let interrupt = Interrupt { session_id, key: None, force: false, dry_run: false };
+        let (outcome, ()) = tokio::join!(desk.session.send(interrupt), answering);
+        let outcome = outcome.unwrap();
+        assert_eq!(desk.pane.state().done, pressed, "{outcome:?}");
+        if !refused {
+            assert_eq!(outcome.unwrap_err().kind, FailureKind::Unknown);
+        }
+    }
+    check(true, &["press Escape"]).await;
+    check(false, &[]).await;
 }

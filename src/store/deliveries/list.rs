@@ -15,7 +15,7 @@ use crate::store::{Query, StoreError, row, sessions, tasks};
 pub struct Delivery {
     /// Row id; grows with time.
     pub id: i64,
-    /// What it carries out: `notification`, `command`, `nudge` or `interrupt`.
+    /// What it carries out: `notification`, `command` or `nudge`.
     pub source: String,
     /// What is delivered, e.g. `worker_task_complete` or `nudge`.
     pub signal_type: String,
@@ -158,7 +158,7 @@ pub fn newest_of_task(conn: &Connection, task_id: &str, page: &Page) -> Result<N
     page::newest(conn, &source, task_id, page, Delivery::of)
 }
 
-/// The newest nudges and interrupts of the sessions of a binding, `?1`, at a time that `during` is the
+/// The newest direct nudges of the sessions of a binding, `?1`, at a time that `during` is the
 /// condition for, as far as they are not among those of its task.
 ///
 /// # Errors

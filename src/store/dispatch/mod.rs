@@ -6,6 +6,7 @@
 mod attempts;
 mod commands;
 mod facts;
+mod interrupts;
 mod loops;
 mod nudges;
 mod preview;
@@ -27,8 +28,9 @@ use crate::domain::time::iso;
 use crate::domain::transport::TransportKind;
 
 pub use facts::route_before_end;
+pub use interrupts::{BeginInterrupt, FinishInterrupt};
 pub use loops::{LookDue, LooksDue};
-pub use nudges::{ClaimNudge, RecordInterrupt, RefuseNudge};
+pub use nudges::{ClaimNudge, RefuseNudge};
 pub use preview::PreviewPass;
 pub use pushes::{BeginPush, FinishPush, PushOutcome, RenewClaim};
 

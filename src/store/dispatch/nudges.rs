@@ -1,4 +1,4 @@
-//! Direct nudges and interrupts: a person or a manager acts on a session at once.
+//! Direct nudges: a person or a manager says something to a session at once.
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -123,47 +123,17 @@ impl Change for RefuseNudge {
     }
 }
 
-/// Records an interrupt, made, tried out or refused.
-#[derive(Debug)]
-pub struct RecordInterrupt {
-    /// The session as it was named.
-    pub session: String,
-    /// The key that was pressed, or `turn/interrupt` for one by the app-server.
-    pub key: String,
-    /// The length of the text sent after it.
-    pub followup_length: usize,
-    /// Whether it was a dry run, or why it failed.
-    pub outcome: Result<bool, Failure>,
-}
-
-impl Change for RecordInterrupt {
-    type Out = ();
-
-    fn run(self, tx: &Connection) -> Result<(), StoreError> {
-        let session = sessions::find(tx, &self.session)?;
-        let mut details = entry(json!({"followup_length": self.followup_length, "key": self.key}));
-        details.extend(outcome_fields(&self.outcome.as_ref().map(|dry_run| *dry_run)));
-        let told = Told {
-            what: "interrupt",
-            past: "interrupted",
-            session: &self.session,
-            failed: self.outcome.is_err(),
-            details,
-        };
-        told.record(tx, session.as_ref(), &new_id("dispatch"))
-    }
-}
-
 /// What is recorded of a direct act, in the audit log and as telemetry.
-struct Told<'a> {
-    what: &'static str,
-    past: &'static str,
-    session: &'a str,
-    failed: bool,
-    details: Entry,
+pub(super) struct Told<'a> {
+    pub(super) what: &'static str,
+    pub(super) past: &'static str,
+    pub(super) session: &'a str,
+    pub(super) command_id: Option<&'a str>,
+    pub(super) failed: bool,
+    pub(super) details: Entry,
 }
 
-fn outcome_fields(outcome: &Result<bool, &Failure>) -> Entry {
+pub(super) fn outcome_fields(outcome: &Result<bool, &Failure>) -> Entry {
     match outcome {
         Ok(dry_run) => entry(json!({"dry_run": dry_run, "success": true})),
         Err(failure) => entry(
@@ -176,10 +146,10 @@ impl<'a> Told<'a> {
     fn nudge(session: &'a str, text_length: usize, outcome: Result<bool, &Failure>) -> Self {
         let mut details = entry(json!({"text_length": text_length}));
         details.extend(outcome_fields(&outcome));
-        Self { what: "nudge", past: "nudged", session, failed: outcome.is_err(), details }
+        Self { what: "nudge", past: "nudged", session, command_id: None, failed: outcome.is_err(), details }
     }
 
-    fn record(
+    pub(super) fn record(
         mut self,
         conn: &Connection,
         session: Option<&Session>,
@@ -212,7 +182,7 @@ impl<'a> Told<'a> {
                 actor: "manager",
                 event_type: &format!("session_{}", self.past),
                 task_id,
-                command_id: None,
+                command_id: self.command_id,
                 correlation_id: Some(correlation_id),
                 payload: Value::Object(self.details),
             },

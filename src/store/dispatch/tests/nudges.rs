@@ -70,7 +70,8 @@ fn what_was_refused_or_only_tried_is_told_as_such() {
     let refuse = |failure| RefuseNudge { session: "a-w".into(), text_length: 3, failure };
     desk.db.write(refuse(None)).unwrap();
     desk.db.write(refuse(Some(Failure::refused("no")))).unwrap();
-    let interrupt = |outcome| RecordInterrupt {
+    let interrupt = |outcome| FinishInterrupt {
+        command_id: None,
         session: "a-w".into(),
         key: "Escape".into(),
         followup_length: 0,
@@ -86,5 +87,34 @@ fn what_was_refused_or_only_tried_is_told_as_such() {
     assert_eq!(
         desk.db.texts("SELECT DISTINCT task_id FROM events WHERE type LIKE 'session_%'"),
         [desk.bound.task.id]
+    );
+}
+
+#[test]
+fn an_interrupt_is_on_record_before_it_is_made_and_settled_after() {
+    fn check(outcome: Result<bool, Failure>, state: &str, told: &str) {
+        let mut desk = Desk::new();
+        let session_id = desk.bound.worker.id.clone();
+        let begun = desk.db.write(BeginInterrupt { session_id, key: None }).unwrap();
+        let commands = "SELECT type || ' ' || state FROM commands";
+        assert_eq!(desk.db.texts(commands), ["interrupt_session attempted"]);
+        let finish = FinishInterrupt {
+            command_id: Some(begun.clone()),
+            session: "a-w".into(),
+            key: "Escape".into(),
+            followup_length: 0,
+            outcome,
+        };
+        desk.db.write(finish).unwrap();
+        assert_eq!(desk.db.texts(commands), [format!("interrupt_session {state}")]);
+        assert_eq!(desk.told(), told);
+        let caused = "SELECT command_id FROM events WHERE type = 'session_interrupted'";
+        assert_eq!(desk.db.texts(caused), [begun]);
+    }
+    check(Ok(false), "succeeded", "session_interrupted 1, session_interrupt_succeeded info");
+    check(
+        Err(Failure::unknown("no answer")),
+        "failed",
+        "session_interrupted 0, session_interrupt_failed error",
     );
 }
