@@ -208,6 +208,7 @@ fn call(request: Request, paths: &Paths, caller: Caller, output: &mut Output) ->
         Request::Pair(args) => pair::run(&mut connection, &args, paths, output),
         request => {
             let request = audit::meant(evidence::meant(deliveries::meant(request)));
+            let request = calls::legacy_acts::meant(request, paths)?;
             call_and_show(&mut connection, request, output)
         }
     }

@@ -1,5 +1,6 @@
 //! Sessions and tasks by hand: register, bind, list, finish, stop.
 
+use crate::supervisor::Supervisor;
 use crate::support::model::{run, say};
 use crate::support::rollout::Rollout;
 use crate::support::run::Run;
@@ -7,7 +8,7 @@ use crate::support::wait::PATIENCE;
 use crate::support::{Script, Terminal, World, wait_for};
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::thread;
@@ -104,6 +105,23 @@ fn an_interrupt_that_cannot_be_recorded_was_on_record_before() {
     let commands = "SELECT state FROM commands WHERE type = 'interrupt_session'";
     assert_eq!(texts(&world, commands), ["attempted"]);
     assert!(!world.pane("codex-w1").contains("go on"));
+}
+
+#[test]
+fn a_session_is_nudged_and_interrupted_by_its_supervisor_also_by_the_commands_for_workers() {
+    let world = World::new();
+    pair_by_hand(&world);
+    let supervisor = Supervisor::start(&world);
+    let callers = world.root().join("callers");
+    let note = format!("case \"$*\" in *send-keys*) echo $PPID >> {};; esac", callers.display());
+    world.before_tmux(&note);
+    world.conveyor(&["nudge", "w1", "go on"]).ok();
+    let interrupted = world.conveyor(&["interrupt", "w1", "--no-followup"]).ok().json();
+    assert_eq!(interrupted["session"], "w1");
+    let callers = fs::read_to_string(callers).unwrap();
+    let pid = supervisor.pid().to_string();
+    assert_eq!(callers.lines().collect::<Vec<_>>(), [&*pid, &pid]);
+    supervisor.stop();
 }
 
 /// Two processes that finish the task, each with its own end of a session under way when the other's is.

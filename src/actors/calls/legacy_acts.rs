@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::act::{SessionInterruptArgs, SessionNudgeArgs};
-use super::legacy::server_of;
-use super::{Call, Place, values};
+use super::legacy::{server_of, worker};
+use super::{Call, Place, Request, values};
 use crate::actors::blocking::blocking;
 use crate::actors::legacy::Worker;
+use crate::actors::paths::Paths;
 use crate::actors::{Caller, Hub};
 use crate::domain::Failure;
 use crate::domain::time::now_iso;
@@ -23,6 +24,29 @@ const FOLLOWUP: &str = "Say where you stand: what you were doing, what is done, 
 pub(super) async fn unregistered(hub: &Hub, name: &str) -> Result<Option<Worker>, Failure> {
     let (paths, name) = (hub.paths.clone(), name.to_owned());
     blocking(move || Worker::find(&paths, &name)).await?
+}
+
+/// What somebody means who names a registered session where a worker is named: the call that its supervisor
+/// serves, so that no two texts for it ever mix. Blocks.
+///
+/// # Errors
+/// When a worker's configuration is there, but cannot be read.
+pub fn meant(request: Request, paths: &Paths) -> Result<Request, Failure> {
+    let is_session = |name: &str| Ok::<_, Failure>(Worker::find(paths, name)?.is_none());
+    Ok(match request {
+        Request::Nudge(args) if is_session(&args.name)? => {
+            SessionNudgeArgs { name: args.name, text: args.message, dry_run: false }.into()
+        }
+        Request::Interrupt(args) if is_session(&args.name)? => SessionInterruptArgs {
+            followup: args.asked(),
+            name: args.name,
+            key: args.key,
+            dry_run: args.dry_run,
+            force: false,
+        }
+        .into(),
+        request => request,
+    })
 }
 
 /// Send a text to a worker; for a registered session, as session-nudge does
@@ -41,13 +65,10 @@ impl Call for NudgeArgs {
     const PLACE: Place = Place::Caller;
 
     async fn serve(self, hub: &Hub, caller: &Caller) -> Result<Value, Failure> {
+        let worker = worker(hub, &self.name).await?;
         if self.message.trim().is_empty() {
             return Err(Failure::usage("there is nothing to send: the text is empty"));
         }
-        let Some(worker) = unregistered(hub, &self.name).await? else {
-            let nudge = SessionNudgeArgs { name: self.name, text: self.message, dry_run: false };
-            return nudge.serve(hub, caller).await;
-        };
         let server = server_of(caller);
         blocking(move || {
             worker.type_in(&server, &self.message)?;
@@ -85,17 +106,7 @@ impl Call for InterruptArgs {
     const PLACE: Place = Place::Caller;
 
     async fn serve(self, hub: &Hub, caller: &Caller) -> Result<Value, Failure> {
-        let followup = (!self.no_followup).then(|| self.followup.unwrap_or_else(|| FOLLOWUP.to_owned()));
-        let Some(worker) = unregistered(hub, &self.name).await? else {
-            let interrupt = SessionInterruptArgs {
-                name: self.name,
-                key: self.key,
-                followup,
-                dry_run: self.dry_run,
-                force: false,
-            };
-            return interrupt.serve(hub, caller).await;
-        };
+        let (worker, followup) = (worker(hub, &self.name).await?, self.asked());
         let key = self.key.as_deref().map(str::parse::<KeyName>).transpose();
         let key = key.map_err(|error| Failure::usage(error.to_string()))?;
         let (server, dry_run) = (server_of(caller), self.dry_run);
@@ -115,6 +126,13 @@ impl Call for InterruptArgs {
             }))
         })
         .await?
+    }
+}
+
+impl InterruptArgs {
+    /// What is asked after the interrupt.
+    fn asked(&self) -> Option<String> {
+        (!self.no_followup).then(|| self.followup.clone().unwrap_or_else(|| FOLLOWUP.to_owned()))
     }
 }
 
