@@ -140,6 +140,23 @@ async fn a_message_of_ours_that_was_left_typed_is_submitted_before_the_next_one(
 }
 
 #[actix::test]
+async fn behind_a_message_of_ours_that_cannot_be_submitted_nothing_is_typed() {
+    async fn check(prepare: impl FnOnce(&FakePane), enters: usize) {
+        let mut desk = Desk::new();
+        desk.pane.state().draft = "[conveyor nudge_worker from=a-m id=dispatch-1]\ngo on".into();
+        prepare(&desk.pane);
+        let report = desk.deliver("and then").await;
+        assert_eq!(report["state"], json!("failed"), "{report:?}");
+        assert_eq!(desk.pane.state().done, vec!["press Enter"; enters]);
+        assert_eq!(desk.db.ledger(), NOT_SENT);
+    }
+    check(|pane| pane.state().lost_enters = usize::MAX, 4).await;
+    check(|pane| pane.state().unseen_after_enter = true, 1).await;
+    check(|pane| pane.state().title = "[ ! ] Action Required | repo".into(), 0).await;
+    check(|pane| pane.state().program = Some("bash"), 0).await;
+}
+
+#[actix::test]
 async fn a_text_that_stands_typed_but_not_submitted_is_unknown() {
     async fn check(prepare: impl FnOnce(&FakePane), says: &str, enters: usize) {
         let mut desk = Desk::new();
@@ -158,6 +175,11 @@ async fn a_text_that_stands_typed_but_not_submitted_is_unknown() {
     check(|pane| pane.state().program_after_paste = Some("bash"), "Enter was not pressed: the shell bash", 0)
         .await;
     check(|pane| pane.state().paste_error = Some(no_answer), "gave no answer", 0).await;
+    let goes_dark = |pane: &FakePane| {
+        pane.state().lost_enters = usize::MAX;
+        pane.state().unseen_after_enter = true;
+    };
+    check(goes_dark, "could not be seen", 1).await;
 }
 
 #[actix::test]
@@ -212,6 +234,7 @@ async fn texts_follow_each_other_and_never_mix() {
 #[actix::test]
 async fn whoever_lost_the_claim_types_nothing() {
     let mut desk = Desk::new();
+    desk.pane.state().draft = "[conveyor nudge_worker from=a-m id=dispatch-1]\ngo on".into();
     let push = desk.claim("go on").await;
     desk.db
         .conn

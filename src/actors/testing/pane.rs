@@ -26,6 +26,7 @@ pub(in crate::actors) struct State {
     /// What stands in the composer.
     pub(in crate::actors) draft: String,
     pub(in crate::actors) dead: bool,
+    pub(in crate::actors) title: String,
     /// The program in the foreground; `codex` unless given.
     pub(in crate::actors) program: Option<&'static str>,
     /// Enters that have no effect before one has.
@@ -34,6 +35,8 @@ pub(in crate::actors) struct State {
     pub(in crate::actors) paste_error: Option<fn() -> TmuxError>,
     /// Whoever looks gets no answer.
     pub(in crate::actors) unseen: bool,
+    /// The same as soon as Enter was pressed.
+    pub(in crate::actors) unseen_after_enter: bool,
     /// There is no such server.
     pub(in crate::actors) gone: bool,
     /// What was done to the pane, in order: `paste TEXT` and `press KEY`.
@@ -88,7 +91,7 @@ impl State {
             in_mode: false,
             input_off: false,
             program: self.program.unwrap_or("codex").into(),
-            title: String::new(),
+            title: self.title.clone(),
         };
         PaneView { pane, text: self.text(), blank_lines: 0 }
     }
@@ -98,6 +101,7 @@ impl State {
         if *key != KeyName::enter() {
             return;
         }
+        self.unseen = self.unseen_after_enter;
         if self.lost_enters > 0 {
             self.lost_enters -= 1;
         } else {

@@ -64,7 +64,8 @@ pub trait Transport {
     /// Which way it is.
     fn kind(&self) -> TransportKind;
 
-    /// Looks whether a push can be made now. Has no effect on the session.
+    /// Looks whether a push can be made now. Types nothing and tells the session nothing; its thread may be
+    /// loaded for it.
     fn ready(&self) -> LocalBoxFuture<'_, Result<(), NotReady>>;
 
     /// Pushes. That it is about to happen must already be durable.

@@ -81,26 +81,21 @@ impl TmuxTransport {
         if matches!(class, PaneClass::Dead(_)) {
             return not_ready(format!("nobody works behind tmux session {} ({class})", self.session), false);
         }
-        if let Some(draft) = composer_text(&view.text).filter(|draft| !draft.trim().is_empty()) {
-            let ours = OriginHeader::begins(&draft);
-            if !ours || !self.submit_leftover(&draft).await {
-                let whose = if ours { "an earlier message of conveyor" } else { "a draft" };
-                return not_ready(
-                    format!(
-                        "{whose} stands typed but not submitted in the composer of tmux session {}",
-                        self.session
-                    ),
-                    true,
-                );
-            }
-        }
         if class.blocks_paste() {
             return not_ready(
                 format!("tmux session {} shows a screen that takes no message ({class})", self.session),
                 true,
             );
         }
+        // A message of ours is no obstacle: it is submitted before the next one.
+        if draft(&view).is_some_and(|draft| !OriginHeader::begins(&draft)) {
+            return not_ready(self.stands_typed("a draft"), true);
+        }
         Ok(())
+    }
+
+    fn stands_typed(&self, what: &str) -> String {
+        format!("{what} stands typed but not submitted in the composer of tmux session {}", self.session)
     }
 
     /// Why what is typed would be run by a shell, unless the registered program reads it.
@@ -137,19 +132,26 @@ impl TmuxTransport {
         ))
     }
 
+    /// Types a text that begins with `header`, behind what stands typed already, and submits it.
+    async fn push(&self, text: String, header: &str) -> Sending {
+        match self.submit_leftover().await {
+            Ok(()) => self.type_in(text, header).await,
+            Err(error) => Sending::NotSent(error),
+        }
+    }
+
     /// Submits a message of ours that somebody typed and died before pressing Enter. That it is
     /// complete and still stands there is the evidence; its own receipt settles it.
-    async fn submit_leftover(&self, draft: &str) -> bool {
-        let header = draft.lines().next().unwrap_or_default().to_owned();
-        for _ in 0..MAX_ENTERS {
-            if self.terminal.press(self.pane.into(), KeyName::enter()).await.is_err() {
-                return false;
-            }
-            if self.has_left_the_composer(&header).await {
-                return true;
-            }
+    async fn submit_leftover(&self) -> Result<(), String> {
+        let (view, _) = self.look().await.map_err(|error| error.to_string())?;
+        let Some(draft) = draft(&view) else { return Ok(()) };
+        if OriginHeader::begins(&draft)
+            && let Sending::NotSent(error) | Sending::Unknown { error, .. } =
+                self.submit(draft.lines().next().unwrap_or_default()).await
+        {
+            return Err(format!("{}: {error}", self.stands_typed("an earlier message of conveyor")));
         }
-        false
+        self.make_ready().await.map_err(|not_ready| not_ready.error)
     }
 
     /// Types a command of Codex itself, which it takes only as the whole line and between two turns.
@@ -158,6 +160,9 @@ impl TmuxTransport {
             return Sending::NotSent(not_ready.error);
         }
         match self.look().await {
+            Ok((view, _)) if draft(&view).is_some() => {
+                Sending::NotSent(self.stands_typed("an earlier message of conveyor"))
+            }
             Ok((_, PaneClass::Idle | PaneClass::IdleError)) => self.type_in(line.to_owned(), line).await,
             Ok((_, class)) => Sending::NotSent(format!(
                 "tmux session {} shows no Codex between two turns ({class})",
@@ -213,8 +218,15 @@ impl TmuxTransport {
                     pane_class: None,
                 };
             }
-            if self.has_left_the_composer(header).await {
-                return Sending::Sent(json!({"pane": self.pane.to_string()}));
+            match self.has_left_the_composer(header).await {
+                Ok(true) => return Sending::Sent(json!({"pane": self.pane.to_string()})),
+                Ok(false) => {}
+                Err(error) => {
+                    return Sending::Unknown {
+                        error: format!("Enter was pressed, and what came of it could not be seen: {error}"),
+                        pane_class: None,
+                    };
+                }
             }
         }
         Sending::Unknown {
@@ -223,23 +235,24 @@ impl TmuxTransport {
         }
     }
 
-    async fn has_left_the_composer(&self, header: &str) -> bool {
+    async fn has_left_the_composer(&self, header: &str) -> Result<bool, TerminalError> {
         let deadline = tokio::time::Instant::now() + ENTER_PATIENCE;
         loop {
-            let standing = match self.look().await {
-                Ok((view, _)) => composer_text(&view.text).is_some_and(|text| begins_like(&text, header)),
-                // It cannot be seen any more; the rollout will tell.
-                Err(_) => false,
-            };
-            if !standing {
-                return true;
+            let (view, _) = self.look().await?;
+            if !composer_text(&view.text).is_some_and(|text| begins_like(&text, header)) {
+                return Ok(true);
             }
             if tokio::time::Instant::now() >= deadline {
-                return false;
+                return Ok(false);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+/// What stands typed but not submitted, if anything does.
+fn draft(view: &PaneView) -> Option<String> {
+    composer_text(&view.text).filter(|draft| !draft.trim().is_empty())
 }
 
 /// The composer wraps long lines, so only as much as fits its first line can be compared.
@@ -259,7 +272,7 @@ impl Transport for TmuxTransport {
     }
 
     fn send<'a>(&'a self, letter: &'a Letter) -> LocalBoxFuture<'a, Sending> {
-        async { self.type_in(letter.origin.before(&letter.text), &letter.origin.to_string()).await }
+        async { self.push(letter.origin.before(&letter.text), &letter.origin.to_string()).await }
             .boxed_local()
     }
 }
