@@ -29,7 +29,7 @@ use super::session::{Attend, Deliver, Interrupt, KeepUp, Look, Nudge, Session, T
 use super::slash::Slash;
 use super::tailer::{Rebind, Tailer, TailerParts};
 use super::task::{ServeInTask, Task};
-use super::tmux::{Terminal, Tmux};
+use super::tmux::Terminal;
 use super::turn::AtWork;
 use crate::domain::Failure;
 use crate::fault::Point;
@@ -241,7 +241,7 @@ fn terminals() -> Terminals {
             Some(socket) => own.on(socket),
             None => own,
         };
-        known.borrow_mut().entry(server.clone()).or_insert_with(|| Tmux::start(server)).clone()
+        known.borrow_mut().entry(server.clone()).or_insert_with(|| Terminal::start(server)).clone()
     })
 }
 

@@ -60,6 +60,18 @@ pub struct Terminal {
 }
 
 impl Terminal {
+    /// Starts the threads for one server. They end with the last address.
+    pub(super) fn start(server: TmuxServer) -> Self {
+        let tmux = SyncArbiter::start(THREADS, move || Tmux { server: server.clone() });
+        Self {
+            view: tmux.clone().recipient(),
+            load: tmux.clone().recipient(),
+            paste: tmux.clone().recipient(),
+            press: tmux.clone().recipient(),
+            kill: tmux.recipient(),
+        }
+    }
+
     /// Looks at a pane; see [`TmuxServer::view`].
     ///
     /// # Errors
@@ -140,22 +152,8 @@ impl From<TerminalError> for Failure {
 }
 
 /// A thread that makes the calls.
-pub(super) struct Tmux {
+struct Tmux {
     server: TmuxServer,
-}
-
-impl Tmux {
-    /// Starts the threads for one server.
-    pub(super) fn start(server: TmuxServer) -> Terminal {
-        let tmux = SyncArbiter::start(THREADS, move || Self { server: server.clone() });
-        Terminal {
-            view: tmux.clone().recipient(),
-            load: tmux.clone().recipient(),
-            paste: tmux.clone().recipient(),
-            press: tmux.clone().recipient(),
-            kill: tmux.recipient(),
-        }
-    }
 }
 
 impl Actor for Tmux {

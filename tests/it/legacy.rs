@@ -91,6 +91,22 @@ fn a_shell_where_the_worker_was_is_told_nothing() {
 }
 
 #[test]
+fn a_worker_is_told_nothing_behind_what_stands_typed_or_where_codex_has_exited() {
+    fn check(screen: &str, says: &str) {
+        let world = with_worker(Some(&format!("printf '{screen}'; exec cat")));
+        shows(&world, "half a tho");
+        let refused = world.conveyor(&["nudge", "lw1", "go on"]).exits(1);
+        assert!(refused.stderr.contains(says), "{}", refused.text());
+        assert!(!world.pane("codex-lw1").contains("go on"));
+        assert_eq!(events(&world), [json!(null); 0]);
+    }
+    let composer = |draft: &str| format!("• Hello.\\n\\n› {draft}\\n\\n  scripted · /repo · lw1\\n");
+    check(&composer("half a tho"), "a draft stands typed");
+    check(&composer("[conveyor nudge]\\n  half a tho"), "an earlier message of conveyor stands typed");
+    check("half a tho\\nTo continue this session, run\\n  codex resume 0\\n", "nobody works behind");
+}
+
+#[test]
 fn a_worker_without_a_configuration_is_known_by_what_it_says() {
     let world = World::new();
     let directory = world.state_root().join("lw2");

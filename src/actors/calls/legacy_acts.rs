@@ -15,7 +15,7 @@ use crate::actors::{Caller, Hub};
 use crate::domain::Failure;
 use crate::domain::time::now_iso;
 use crate::store::worker_starts::WorkerStopped;
-use crate::tmux::KeyName;
+use crate::tmux::{KeyName, TmuxServer};
 
 /// What a worker is asked after an interrupt, unless somebody says otherwise.
 const FOLLOWUP: &str = "Say where you stand: what you were doing, what is done, and what comes next.";
@@ -69,9 +69,8 @@ impl Call for NudgeArgs {
         if self.message.trim().is_empty() {
             return Err(Failure::usage("there is nothing to send: the text is empty"));
         }
-        let server = server_of(caller);
+        worker.tell(&server_of(caller), &self.message).await?;
         blocking(move || {
-            worker.type_in(&server, &self.message)?;
             worker.log().note("nudge", json!({ "message": self.message }))?;
             Ok(json!({ "name": worker.name, "target": worker.config.tmux_session, "time": now_iso() }))
         })
@@ -110,22 +109,26 @@ impl Call for InterruptArgs {
         let key = self.key.as_deref().map(str::parse::<KeyName>).transpose();
         let key = key.map_err(|error| Failure::usage(error.to_string()))?;
         let (server, dry_run) = (server_of(caller), self.dry_run);
-        blocking(move || {
-            let key = worker.press(&server, key, dry_run)?;
+        let (pressing, asked, in_terminal) = (worker.clone(), followup.clone(), server.clone());
+        let key = blocking(move || {
+            let key = pressing.press(&in_terminal, key, dry_run)?;
             if !dry_run {
-                worker.log().note("interrupt", json!({ "key": key, "followup": followup }))?;
-                followup.as_deref().map(|text| worker.type_in(&server, text)).transpose()?;
+                pressing.log().note("interrupt", json!({ "key": key, "followup": asked }))?;
             }
-            Ok(json!({
-                "dry_run": dry_run,
-                "followup": followup,
-                "key": key,
-                "name": worker.name,
-                "target": worker.config.tmux_session,
-                "time": now_iso(),
-            }))
+            Ok::<_, Failure>(key)
         })
-        .await?
+        .await??;
+        if let (Some(text), false) = (&followup, dry_run) {
+            worker.tell(&server, text).await?;
+        }
+        Ok(json!({
+            "dry_run": dry_run,
+            "followup": followup,
+            "key": key,
+            "name": worker.name,
+            "target": worker.config.tmux_session,
+            "time": now_iso(),
+        }))
     }
 }
 
@@ -144,15 +147,20 @@ pub(super) async fn stop(
     caller: &Caller,
 ) -> Result<bool, Failure> {
     let (server, name) = (server_of(caller), worker.name.clone());
-    let killed = blocking(move || {
-        if let Some(message) = message.filter(|_| worker.is_running(&server).unwrap_or(false)) {
+    let said = match message {
+        Some(message) if is_running(&worker, &server).await => {
             // It ends whether or not it hears why.
+            let told = worker.tell(&server, &message).await;
             let mut said = json!({ "message": message });
-            if let Err(failure) = worker.type_in(&server, &message) {
+            if let Err(failure) = told {
                 said["error"] = failure.message.into();
             }
-            worker.log().note("stop_message", said)?;
+            Some(said)
         }
+        _ => None,
+    };
+    let killed = blocking(move || {
+        said.map(|said| worker.log().note("stop_message", said)).transpose()?;
         let killed = worker.end(&server)?;
         worker.log().note("stop", json!({ "killed_session": killed }))?;
         Ok::<_, Failure>(killed)
@@ -160,4 +168,9 @@ pub(super) async fn stop(
     .await??;
     hub.store.write(WorkerStopped(name)).await?;
     Ok(killed)
+}
+
+async fn is_running(worker: &Worker, server: &TmuxServer) -> bool {
+    let (worker, server) = (worker.clone(), server.clone());
+    blocking(move || worker.is_running(&server)).await.flatten().unwrap_or(false)
 }

@@ -1,51 +1,46 @@
-//! Typing into a worker's terminal, pressing a key in it, and ending it. Everything here blocks.
-
-use std::time::Duration;
+//! Typing into a worker's terminal, pressing a key in it, and ending it. What is not `async`
+//! here blocks.
 
 use super::Worker;
-use crate::actors::foreground::program_reads;
+use crate::actors::blocking::blocking;
 use crate::actors::interrupt_key::{codex_may_read, may_end, usual_key};
+use crate::actors::tmux::Terminal;
+use crate::actors::transport::{Sending, TmuxTransport};
 use crate::actors::window::attach_command;
 use crate::codex::pane::{PaneClass, PaneSigns, classify};
 use crate::domain::Failure;
 use crate::domain::shell::quoted;
 use crate::tmux::{KeyName, PaneView, SessionName, Target, TmuxServer};
 
-/// Codex takes a paste as one event; an Enter in the same instant would become a line break in it.
-const SETTLE: Duration = Duration::from_millis(100);
-
 /// Stands before what is typed: a leading `!`, `/` or `@` would be a command.
 const HEADER: &str = "[conveyor nudge]";
 
 impl Worker {
-    fn view(&self, server: &TmuxServer) -> Result<(Target, PaneView, PaneClass), Failure> {
-        let target = self.target(server)?;
-        let view = server.view(&target, 0)?;
+    fn view(&self, server: &TmuxServer) -> Result<(PaneView, PaneClass), Failure> {
+        let view = server.view(&self.target(server)?, 0)?;
         let class = classify(&view.text, &PaneSigns { title: Some(&view.pane.title), will_retry: false });
-        Ok((target, view, class))
+        Ok((view, class))
     }
 
     /// Types a message and submits it, unless the screen would take it for something else.
     ///
     /// # Errors
-    /// `Refused` when it would, or there is no terminal; otherwise what tmux answers.
-    pub fn type_in(&self, server: &TmuxServer, message: &str) -> Result<(), Failure> {
-        let (target, view, class) = self.view(server)?;
-        let refused = |why: String| {
-            let look = format!("look at it: {}", attach_command(server, &self.session()?));
-            Err(Failure::refused(format!("worker {} was told nothing: {why}", self.name)).hint(look))
-        };
-        if view.pane.dead || (view.pane.shows_shell() && !program_reads(view.pane.pid, &[view.pane.pid])) {
-            return refused("its program has exited".to_owned());
+    /// `Refused` when it would, or there is no terminal; `Unknown` when it may have been told.
+    pub async fn tell(&self, server: &TmuxServer, message: &str) -> Result<(), Failure> {
+        let (worker, looked_at) = (self.clone(), server.clone());
+        let (view, _) = blocking(move || worker.view(&looked_at)).await??;
+        let session = self.config.tmux_session.clone();
+        let transport = TmuxTransport::unregistered(Terminal::start(server.clone()), view.pane.id, session);
+        let look = format!("look at it: {}", attach_command(server, &self.session()?));
+        match transport.tell(format!("{HEADER}\n{message}"), HEADER).await {
+            Sending::Sent(_) => Ok(()),
+            Sending::NotSent(error) => {
+                Err(Failure::refused(format!("worker {} was told nothing: {error}", self.name)).hint(look))
+            }
+            Sending::Unknown { error, .. } => {
+                Err(Failure::unknown(format!("worker {} may have been told: {error}", self.name)).hint(look))
+            }
         }
-        if class.blocks_paste() {
-            return refused(format!("its screen takes no message ({class})"));
-        }
-        let loaded = server.load_text(&target, &format!("{HEADER}\n{message}"))?;
-        let pane = Target::Pane(loaded.pane());
-        server.paste(loaded)?;
-        std::thread::sleep(SETTLE);
-        Ok(server.submit(&pane)?)
     }
 
     /// Presses a key, or the one that interrupts what runs there; gives its name.
@@ -53,7 +48,7 @@ impl Worker {
     /// # Errors
     /// `Refused` when the key would end an idle Codex, or there is no terminal.
     pub fn press(&self, server: &TmuxServer, key: Option<KeyName>, dry_run: bool) -> Result<String, Failure> {
-        let (_, view, class) = self.view(server)?;
+        let (view, class) = self.view(server)?;
         let is_codex = codex_may_read(&view.pane, class, false);
         let key = key.unwrap_or_else(|| usual_key(is_codex));
         if may_end(&key, is_codex, class) {

@@ -38,12 +38,24 @@ pub struct TmuxTransport {
     terminal: Terminal,
     /// The pane. One and the same is looked at and typed into, whichever becomes the active one.
     pane: PaneId,
-    /// The target's tmux session as it was registered, for the report.
+    /// The target's tmux session as it was recorded, for the report.
     session: String,
-    /// The processes that the target was registered with.
-    processes: Vec<Process>,
-    /// Registers the target again.
-    register: String,
+    /// Who is to read what is typed there.
+    reader: Reader,
+}
+
+/// The program that is to read what is typed into a pane.
+#[derive(Clone)]
+enum Reader {
+    /// One of the processes that the session was registered with.
+    Registered {
+        /// The processes.
+        processes: Vec<Process>,
+        /// Registers the session again.
+        register: String,
+    },
+    /// What the pane was started with.
+    StartedThere,
 }
 
 impl TmuxTransport {
@@ -57,7 +69,20 @@ impl TmuxTransport {
             quoted(&session)
         );
         let processes = processes_of(linked).into_iter().map(Watched::into_process).collect();
-        Self { terminal, pane, session, processes, register }
+        Self { terminal, pane, session, reader: Reader::Registered { processes, register } }
+    }
+
+    /// Pushes into `pane` of a tmux session that was made for the program in it.
+    pub fn unregistered(terminal: Terminal, pane: PaneId, session: String) -> Self {
+        Self { terminal, pane, session, reader: Reader::StartedThere }
+    }
+
+    /// Types a text that begins with `header` and submits it, if it is taken now.
+    pub async fn tell(&self, text: String, header: &str) -> Sending {
+        match self.make_ready().await {
+            Ok(()) => self.push(text, header).await,
+            Err(not_ready) => Sending::NotSent(not_ready.error),
+        }
     }
 
     async fn look(&self) -> Result<(PaneView, PaneClass), TerminalError> {
@@ -98,37 +123,21 @@ impl TmuxTransport {
         format!("{what} stands typed but not submitted in the composer of tmux session {}", self.session)
     }
 
-    /// Why what is typed would be run by a shell, unless the registered program reads it.
+    /// Why what is typed would be run by a shell, unless the program that is to read it does.
     async fn shell_in_front(&self, pane: &Pane) -> Option<String> {
         if !pane.shows_shell() {
             return None;
         }
-        let (processes, pane_pid) = (self.processes.clone(), pane.pid);
-        let is_read = move || {
-            let running = processes.iter().filter(|process| process.is_running());
-            let mut pids: Vec<u32> = running.filter_map(|process| process.pid.try_into().ok()).collect();
-            if pids.is_empty() {
-                return false;
-            }
-            // The registered process may be a server elsewhere, and the pane's own a mere script.
-            pids.push(pane_pid);
-            program_reads(pane_pid, &pids)
-        };
+        let (reader, pane_pid) = (self.reader.clone(), pane.pid);
         // Whoever cannot look has seen no program.
-        if blocking(is_read).await.unwrap_or(false) {
+        if blocking(move || reader.reads(pane_pid)).await.unwrap_or(false) {
             return None;
         }
-        let registered: Vec<String> = self.processes.iter().map(|process| process.pid.to_string()).collect();
-        let registered = match registered.as_slice() {
-            [] => "no program is registered for it".to_owned(),
-            pids => {
-                format!("the program that was registered (process {}) does not read there", pids.join(", "))
-            }
-        };
         Some(format!(
-            "the shell {} stands in the foreground of tmux session {} and would run the text: {registered}; \
-             when Codex runs there: `{}`",
-            pane.program, self.session, self.register
+            "the shell {} stands in the foreground of tmux session {} and would run the text: {}",
+            pane.program,
+            self.session,
+            self.reader.missing()
         ))
     }
 
@@ -247,6 +256,35 @@ impl TmuxTransport {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+}
+
+impl Reader {
+    /// Whether it reads what is typed into the pane that `pane_pid` was started in. Blocks.
+    fn reads(&self, pane_pid: u32) -> bool {
+        let Self::Registered { processes, .. } = self else { return program_reads(pane_pid, &[pane_pid]) };
+        let running = processes.iter().filter(|process| process.is_running());
+        let mut pids: Vec<u32> = running.filter_map(|process| process.pid.try_into().ok()).collect();
+        if pids.is_empty() {
+            return false;
+        }
+        // The registered process may be a server elsewhere, and the pane's own a mere script.
+        pids.push(pane_pid);
+        program_reads(pane_pid, &pids)
+    }
+
+    /// Why it does not read, and what helps.
+    fn missing(&self) -> String {
+        let Self::Registered { processes, register } = self else {
+            return "its program has exited".to_owned();
+        };
+        let pids: Vec<String> = processes.iter().map(|process| process.pid.to_string()).collect();
+        let missing = if pids.is_empty() {
+            "no program is registered for it".to_owned()
+        } else {
+            format!("the program that was registered (process {}) does not read there", pids.join(", "))
+        };
+        format!("{missing}; when Codex runs there: `{register}`")
     }
 }
 
