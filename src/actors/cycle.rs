@@ -4,10 +4,11 @@ use jiff::Timestamp;
 
 use super::hub::{Hub, ask};
 use super::ingest::ingest_session;
+use super::pane_class::classify_view;
 use super::record;
 use super::session::Look;
 use crate::codex::alive::is_alive;
-use crate::codex::pane::{PaneClass, PaneSigns, classify};
+use crate::codex::pane::PaneClass;
 use crate::domain::busy_wait::Quiet;
 use crate::domain::cycle::{CyclePhase, SpanState};
 use crate::domain::pane_signal::PaneSignal;
@@ -135,13 +136,9 @@ async fn look_at(hub: &Hub, worker: &Session, quiet: &Quiet) -> Screen {
     // The scroll-back is history: only the screen is read.
     let look = Look { session_id: worker.id.clone(), lines: 0 };
     match ask(&hub.look, look, "session's actor").await {
-        Ok(view) => Screen {
-            signal: PaneSignal::of_screen(&view.text, quiet),
-            class: Some(classify(
-                &view.text,
-                &PaneSigns { title: Some(&view.pane.title), will_retry: false },
-            )),
-        },
+        Ok(view) => {
+            Screen { signal: PaneSignal::of_screen(&view.text, quiet), class: Some(classify_view(&view)) }
+        }
         Err(failure) if failure.kind == FailureKind::NotFound => {
             Screen { signal: PaneSignal::session_missing(tmux_session, age), class: None }
         }

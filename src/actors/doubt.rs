@@ -6,9 +6,10 @@ use actix::prelude::*;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 
-use super::hands::{Hands, signs};
+use super::hands::Hands;
+use super::pane_class::classify_view;
 use super::session::Session;
-use crate::codex::pane::{PaneClass, classify, composer_text};
+use crate::codex::pane::{PaneClass, composer_text};
 use crate::domain::{Failure, OriginHeader};
 use crate::store::Store;
 use crate::store::deliveries::{AbandonNudges, DoubtDelivery, OverdueDeliveries, Unseen};
@@ -102,7 +103,7 @@ impl Seen {
     }
 
     fn on(view: &PaneView, tmux_session: &str, delivery: i64) -> Self {
-        let class = classify(&view.text, &signs(view));
+        let class = classify_view(view);
         let draft = composer_text(&view.text).unwrap_or_default();
         let text = if is_ours(&draft, delivery) {
             format!("the text stands typed but not submitted in tmux session {tmux_session}")

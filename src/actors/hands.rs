@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 use super::ending::end;
 use super::ingest;
 use super::interrupt_key::{codex_may_read, may_end, usual_key};
+use super::pane_class::classify_view;
 use super::session::{Interrupt, Interrupted, Nudge, Terminals};
 use super::tmux::{Terminal, TerminalError};
 use super::transport::{
     AppServerTransport, Connection, Letter, QueueTransport, Sending, TmuxTransport, Transport,
 };
 use crate::codex::app_server::AppServer;
-use crate::codex::pane::{PaneClass, PaneSigns, classify};
+use crate::codex::pane::PaneClass;
 use crate::domain::header::OriginHeader;
 use crate::domain::shell::quoted;
 use crate::domain::time::now_iso;
@@ -59,7 +60,7 @@ impl Hands {
                 Target::PaneOfSession(session, _),
             ) => {
                 let view = terminal.view(session.into(), lines).await?;
-                if classify(&view.text, &signs(&view)) == PaneClass::Unknown {
+                if classify_view(&view) == PaneClass::Unknown {
                     return Err(gone.into());
                 }
                 view
@@ -127,7 +128,7 @@ impl Hands {
             return Ok(interrupted);
         }
         let (terminal, view) = self.see(&linked, 0).await?;
-        let class = classify(&view.text, &signs(&view));
+        let class = classify_view(&view);
         let is_codex = codex_may_read(&view.pane, class, is_known_codex(&linked, &view.pane));
         let key = interrupt.key.unwrap_or_else(|| usual_key(is_codex));
         let interrupted =
@@ -309,11 +310,6 @@ fn not_on_record(failure: Failure, delivery_id: i64, may_have_left: bool) -> Fai
 fn is_known_codex(linked: &LinkedSession, pane: &Pane) -> bool {
     let was_found = linked.link.as_ref().is_some_and(|link| link.recipe != Recipe::Given);
     linked.session.codex_session_id.is_some() && (was_found || !pane.shows_shell())
-}
-
-/// What a pane tells beside its text.
-pub(super) fn signs(view: &PaneView) -> PaneSigns<'_> {
-    PaneSigns { title: Some(&view.pane.title), will_retry: false }
 }
 
 /// What the contract reports of a completed push, and what the transport told beside it.

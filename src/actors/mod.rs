@@ -31,6 +31,7 @@ mod liveness;
 pub mod lock;
 #[cfg(test)]
 mod model;
+mod pane_class;
 pub mod paths;
 mod pictures;
 mod record;

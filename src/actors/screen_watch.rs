@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::hands::{Hands, signs};
-use crate::codex::pane::{PaneClass, classify};
+use super::hands::Hands;
+use super::pane_class::classify_view;
+use crate::codex::pane::PaneClass;
 use crate::domain::{Failure, Wait};
 use crate::store::rollout::{GetLastRead, LastRead};
 use crate::store::sessions::LinkedSession;
@@ -45,7 +46,7 @@ impl ScreenWatch {
             return Ok(());
         }
         let Ok((_, view)) = hands.see(linked, 0).await else { return Ok(()) };
-        self.seen(hands, classify(&view.text, &signs(&view))).await
+        self.seen(hands, classify_view(&view)).await
     }
 
     /// Whether to look now; the next time is further off then.

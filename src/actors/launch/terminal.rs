@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use crate::actors::blocking::blocking;
+use crate::actors::pane_class::classify_view;
 use crate::codex::launch::LAUNCHER_VARIABLES;
-use crate::codex::pane::{Block, PaneClass, PaneSigns, classify};
+use crate::codex::pane::{Block, PaneClass};
 use crate::domain::Failure;
 use crate::tmux::{KeyName, Pane, PaneView, SessionName, SpawnOptions, Target, TmuxError, TmuxServer};
 
@@ -147,7 +148,7 @@ impl Terminal {
 
     async fn look(&self) -> Result<Sight, Failure> {
         let view = self.view(0).await?;
-        let class = classify(&view.text, &PaneSigns { title: Some(&view.pane.title), will_retry: false });
+        let class = classify_view(&view);
         // What tmux writes below a program's last words moves the first of them off the screen.
         let view = if view.pane.dead { self.view(SCROLL_BACK).await? } else { view };
         Ok(Sight { class, dead: view.pane.dead, exit_status: view.pane.exit_status, screen: view.text })

@@ -4,10 +4,11 @@
 use super::Worker;
 use crate::actors::blocking::blocking;
 use crate::actors::interrupt_key::{codex_may_read, may_end, usual_key};
+use crate::actors::pane_class::classify_view;
 use crate::actors::tmux::Terminal;
 use crate::actors::transport::{Sending, TmuxTransport};
 use crate::actors::window::attach_command;
-use crate::codex::pane::{PaneClass, PaneSigns, classify};
+use crate::codex::pane::PaneClass;
 use crate::domain::Failure;
 use crate::domain::shell::quoted;
 use crate::tmux::{KeyName, PaneView, SessionName, Target, TmuxServer};
@@ -18,7 +19,7 @@ const HEADER: &str = "[conveyor nudge]";
 impl Worker {
     fn view(&self, server: &TmuxServer) -> Result<(PaneView, PaneClass), Failure> {
         let view = server.view(&self.target(server)?, 0)?;
-        let class = classify(&view.text, &PaneSigns { title: Some(&view.pane.title), will_retry: false });
+        let class = classify_view(&view);
         Ok((view, class))
     }
 

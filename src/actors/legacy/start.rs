@@ -12,9 +12,10 @@ use crate::actors::blocking::blocking;
 use crate::actors::launch::{
     CodexArgs, PlainSession, Plan, Wish, hands, open, program_for_session, sweep_once, tmux_session,
 };
+use crate::actors::pane_class::classify_view;
 use crate::actors::window::attach_command;
 use crate::actors::{Caller, Hub};
-use crate::codex::pane::{Block, PaneClass, PaneSigns, classify};
+use crate::codex::pane::{Block, PaneClass};
 use crate::codex::policy::SandboxMode;
 use crate::domain::legacy::{WorkerState, WorkerStatus};
 use crate::domain::shell::quoted;
@@ -318,8 +319,7 @@ fn launched(opened: &PlainSession) -> String {
 
 /// What Codex shows, else what the words on the screen say.
 fn startup_of(view: &PaneView) -> Startup {
-    let class = classify(&view.text, &PaneSigns { title: Some(&view.pane.title), will_retry: false });
-    match class {
+    match classify_view(view) {
         PaneClass::Working | PaneClass::WorkingRetrying => Startup::Working,
         PaneClass::Blocked(Block::Trust) => Startup::NeedsTrust,
         class if class.takes_input() => Startup::Ready,

@@ -13,9 +13,10 @@ use super::{Letter, NotReady, Sending, Transport};
 use crate::actors::blocking::blocking;
 use crate::actors::foreground::program_reads;
 use crate::actors::liveness::{Watched, processes_of};
+use crate::actors::pane_class::classify_view;
 use crate::actors::tmux::{Terminal, TerminalError};
 use crate::codex::exit::Process;
-use crate::codex::pane::{PaneClass, PaneSigns, classify, composer_text};
+use crate::codex::pane::{PaneClass, composer_text};
 use crate::domain::OriginHeader;
 use crate::domain::shell::quoted;
 use crate::domain::transport::TransportKind;
@@ -87,8 +88,7 @@ impl TmuxTransport {
 
     async fn look(&self) -> Result<(PaneView, PaneClass), TerminalError> {
         let view = self.terminal.view(self.pane.into(), 0).await?;
-        let signs = PaneSigns { title: Some(&view.pane.title), will_retry: false };
-        let class = classify(&view.text, &signs);
+        let class = classify_view(&view);
         Ok((view, class))
     }
 

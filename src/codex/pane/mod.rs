@@ -14,22 +14,13 @@ pub use class::{Block, Death, PaneClass};
 use composer::Composer;
 use transcript::Ending;
 
-/// What is known of a pane beside its screen.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct PaneSigns<'a> {
-    /// The pane's title. Codex puts a spinner or a call for action there.
-    pub title: Option<&'a str>,
-    /// The app-server said that the running turn hit an error and is tried again. The screen shows
-    /// that only later, and not every time.
-    pub will_retry: bool,
-}
-
-/// Classifies a screen as `tmux capture-pane -p` gives it, without colours.
-pub fn classify(screen: &str, signs: &PaneSigns<'_>) -> PaneClass {
+/// Classifies a screen as `tmux capture-pane -p` gives it, without colours; by the pane's title, too, where
+/// that is known. Codex puts a spinner or a call for action there.
+pub fn classify(screen: &str, title: Option<&str>) -> PaneClass {
     let lines: Vec<&str> = screen.trim_end().lines().map(str::trim_end).collect();
     if let Some(composer) = Composer::find(&lines) {
         let ending = transcript::ending(&lines[..composer.first_row]);
-        return classify_ending(&ending, signs);
+        return classify_ending(&ending, title);
     }
     if let Some(block) = dialog::find(&lines) {
         return PaneClass::Blocked(block);
@@ -37,19 +28,18 @@ pub fn classify(screen: &str, signs: &PaneSigns<'_>) -> PaneClass {
     if has_exit_message(&lines) { PaneClass::Dead(Death::Exited) } else { PaneClass::Unknown }
 }
 
-fn classify_ending(ending: &Ending, signs: &PaneSigns<'_>) -> PaneClass {
-    let title = signs.title.map(TitleSign::of);
-    let seen = match ending {
-        Ending::ServerLost => return PaneClass::Dead(Death::Server),
-        Ending::Retrying => return PaneClass::WorkingRetrying,
-        _ if title == Some(TitleSign::ActionRequired) => return PaneClass::Blocked(Block::Modal),
+fn classify_ending(ending: &Ending, title: Option<&str>) -> PaneClass {
+    let title = title.map(TitleSign::of);
+    match ending {
+        Ending::ServerLost => PaneClass::Dead(Death::Server),
+        Ending::Retrying => PaneClass::WorkingRetrying,
+        _ if title == Some(TitleSign::ActionRequired) => PaneClass::Blocked(Block::Modal),
         Ending::Running => PaneClass::Working,
         _ if title == Some(TitleSign::Spinner) => PaneClass::Working,
         Ending::Unclosed if title.is_none() => PaneClass::Working,
         Ending::Error => PaneClass::IdleError,
         Ending::Unclosed | Ending::Rest => PaneClass::Idle,
-    };
-    if seen == PaneClass::Working && signs.will_retry { PaneClass::WorkingRetrying } else { seen }
+    }
 }
 
 /// Whether a program of this name may be Codex: its own, or the `node` that starts it and stays in front.
@@ -133,18 +123,8 @@ mod tests {
         let captures = captures();
         assert!(captures.len() >= 60, "{}", captures.len());
         for (name, capture, screen) in captures {
-            let class = classify(&screen, &PaneSigns::default()).to_string();
+            let class = classify(&screen, None).to_string();
             assert_eq!(class, shown_class(&name, &capture.class), "{name}");
-        }
-    }
-
-    #[test]
-    fn the_app_server_tells_of_a_retry_that_the_screen_does_not_show() {
-        for (name, capture, screen) in captures() {
-            let retried = classify(&screen, &PaneSigns { title: None, will_retry: true }).to_string();
-            let shown = shown_class(&name, &capture.class);
-            let expect = if shown == "working" { "working:retrying" } else { &shown };
-            assert_eq!(retried, expect, "{name}");
         }
     }
 
@@ -163,7 +143,7 @@ mod tests {
 
     fn class_with_title(name: &str, title: &str) -> String {
         let (_, _, screen) = captures().into_iter().find(|(found, ..)| found == name).unwrap();
-        classify(&screen, &PaneSigns { title: Some(title), will_retry: false }).to_string()
+        classify(&screen, Some(title)).to_string()
     }
 
     #[test]
@@ -181,7 +161,7 @@ mod tests {
     }
 
     fn check(screen: &str, class: &str, draft: Option<&str>) {
-        assert_eq!(classify(screen, &PaneSigns::default()).to_string(), class, "{screen}");
+        assert_eq!(classify(screen, None).to_string(), class, "{screen}");
         assert_eq!(composer_text(screen).as_deref(), draft, "{screen}");
     }
 
@@ -254,7 +234,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_screen_is_accepted(screen in any::<String>(), title in any::<String>()) {
-            let class = classify(&screen, &PaneSigns { title: Some(&title), will_retry: true });
+            let class = classify(&screen, Some(&title));
             prop_assert!(!(class.takes_input() && class.blocks_paste()));
             composer_text(&screen);
         }
@@ -265,7 +245,7 @@ mod tests {
             let lines: Vec<&str> = all.iter().flat_map(|screen| screen.lines()).collect();
             let screen: Vec<&str> = rows.iter().map(|row| lines[row.index(lines.len())]).collect();
             let screen = screen.join("\n");
-            let class = classify(&screen, &PaneSigns::default());
+            let class = classify(&screen, None);
             prop_assert_eq!(class.takes_input() || class == PaneClass::Dead(Death::Server), composer_text(&screen).is_some());
         }
     }

@@ -150,7 +150,7 @@ fn wrap(line: &str, columns: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codex::pane::{PaneSigns, classify, composer_text};
+    use crate::codex::pane::{classify, composer_text};
 
     const WIDE: Size = Size { rows: 30, columns: 120 };
     const NARROW: Size = Size { rows: 14, columns: 30 };
@@ -164,8 +164,7 @@ mod tests {
         assert_eq!(lines.len(), size.rows);
         assert!(lines.iter().all(|line| line.chars().count() <= size.columns), "{lines:#?}");
         let text = lines.join("\n");
-        let signs = PaneSigns { title: Some(&screen.title()), will_retry: false };
-        assert_eq!(classify(&text, &signs).to_string(), class, "{text}");
+        assert_eq!(classify(&text, Some(&screen.title())).to_string(), class, "{text}");
         assert_eq!(composer_text(&text).as_deref(), Some(draft), "{text}");
     }
 

@@ -4,16 +4,14 @@ use crate::support::codex::rollouts;
 use crate::support::model::{escalate, fail, fail_first, hold, say};
 use crate::support::wait::PATIENCE;
 use crate::support::{Script, Terminal, World, wait_for};
-use conveyor::codex::pane::{self, PaneSigns};
+use conveyor::codex::pane;
 use conveyor::codex::rollout::{ReadLimits, RolloutReader, SessionMeta, TurnChange, TurnSignal, TurnTracker};
 use std::path::Path;
 
 /// Waits until the screen alone has `class`.
 #[track_caller]
 fn becomes(terminal: &Terminal<'_>, class: &str) {
-    wait_for(class, PATIENCE, || {
-        (pane::classify(&terminal.screen(), &PaneSigns::default()).as_str() == class).then_some(())
-    });
+    wait_for(class, PATIENCE, || (pane::classify(&terminal.screen(), None).as_str() == class).then_some(()));
 }
 
 #[track_caller]
