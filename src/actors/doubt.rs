@@ -58,11 +58,7 @@ impl Handler<Doubt> for Session {
     type Result = ResponseFuture<Result<bool, Failure>>;
 
     fn handle(&mut self, Doubt(unseen): Doubt, _: &mut Context<Self>) -> Self::Result {
-        let (hands, turns) = (self.hands.clone(), self.turns.clone());
-        Box::pin(async move {
-            let _turn = turns.take().await?;
-            hands.doubt(unseen).await
-        })
+        self.in_turn(async move |hands| hands.doubt(unseen).await)
     }
 }
 

@@ -78,8 +78,8 @@ pub type Terminals = Rc<dyn Fn(Option<&str>) -> Terminal>;
 /// The actor of one session.
 pub struct Session {
     _obituary: Obituary,
-    pub(super) hands: Hands,
-    pub(super) turns: Turns,
+    hands: Hands,
+    turns: Turns,
     attends: bool,
     /// The processes that are being watched, and what watches them.
     watched: Option<(Vec<Watched>, SpawnHandle)>,
@@ -136,6 +136,18 @@ impl Handler<KeepUp> for Session {
 }
 
 impl Session {
+    /// Does something to the session when whatever was begun before is done.
+    pub(super) fn in_turn<T: 'static>(
+        &self,
+        work: impl AsyncFnOnce(Hands) -> Result<T, Failure> + 'static,
+    ) -> ResponseFuture<Result<T, Failure>> {
+        let (hands, turns) = (self.hands.clone(), self.turns.clone());
+        Box::pin(async move {
+            let _turn = turns.take().await?;
+            work(hands).await
+        })
+    }
+
     /// Watches these processes from now on, in place of others.
     fn watch(&mut self, processes: Vec<Watched>, in_use: InUse, ctx: &mut Context<Self>) {
         if self.watched.as_ref().is_some_and(|(watched, _)| *watched == processes) {
@@ -157,11 +169,7 @@ impl Handler<Deliver> for Session {
     type Result = ResponseFuture<Result<Entry, Failure>>;
 
     fn handle(&mut self, Deliver(push): Deliver, _: &mut Context<Self>) -> Self::Result {
-        let (hands, turns) = (self.hands.clone(), self.turns.clone());
-        Box::pin(async move {
-            let _turn = turns.take().await?;
-            hands.deliver(push).await
-        })
+        self.in_turn(async move |hands| hands.deliver(push).await)
     }
 }
 
@@ -178,11 +186,7 @@ impl Handler<Nudge> for Session {
     type Result = ResponseFuture<Result<Entry, Failure>>;
 
     fn handle(&mut self, nudge: Nudge, _: &mut Context<Self>) -> Self::Result {
-        let (hands, turns) = (self.hands.clone(), self.turns.clone());
-        Box::pin(async move {
-            let _turn = turns.take().await?;
-            hands.nudge(nudge).await
-        })
+        self.in_turn(async move |hands| hands.nudge(nudge).await)
     }
 }
 
@@ -190,11 +194,7 @@ impl Handler<Interrupt> for Session {
     type Result = ResponseFuture<Result<Interrupted, Failure>>;
 
     fn handle(&mut self, interrupt: Interrupt, _: &mut Context<Self>) -> Self::Result {
-        let (hands, turns) = (self.hands.clone(), self.turns.clone());
-        Box::pin(async move {
-            let _turn = turns.take().await?;
-            hands.interrupt(interrupt).await
-        })
+        self.in_turn(async move |hands| hands.interrupt(interrupt).await)
     }
 }
 
@@ -202,11 +202,7 @@ impl Handler<Slash> for Session {
     type Result = ResponseFuture<Result<Value, Failure>>;
 
     fn handle(&mut self, slash: Slash, _: &mut Context<Self>) -> Self::Result {
-        let (hands, turns) = (self.hands.clone(), self.turns.clone());
-        Box::pin(async move {
-            let _turn = turns.take().await?;
-            hands.slash(slash.command).await
-        })
+        self.in_turn(async move |hands| hands.slash(slash.command).await)
     }
 }
 
@@ -214,11 +210,7 @@ impl Handler<End> for Session {
     type Result = ResponseFuture<Result<bool, Failure>>;
 
     fn handle(&mut self, _: End, _: &mut Context<Self>) -> Self::Result {
-        let (hands, turns) = (self.hands.clone(), self.turns.clone());
-        Box::pin(async move {
-            let _turn = turns.take().await?;
-            hands.end().await
-        })
+        self.in_turn(async |hands| hands.end().await)
     }
 }
 
