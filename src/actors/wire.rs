@@ -18,8 +18,21 @@ pub const PROTOCOL: u32 = 1;
 /// what it does not know of a call.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The largest frame either side accepts, in bytes.
-pub const MAX_FRAME_BYTES: u32 = 32 << 20;
+/// What a frame holds.
+pub trait Frame: Serialize + DeserializeOwned {
+    /// The most bytes of one that either side sends or accepts.
+    const MAX_BYTES: u32;
+}
+
+impl Frame for Envelope {
+    const MAX_BYTES: u32 = 32 << 20;
+}
+
+/// More than a call has: what a client asked for is its own to hold, and an item that was taken from a
+/// mailbox must fit.
+impl Frame for Answer {
+    const MAX_BYTES: u32 = 128 << 20;
+}
 
 /// What a client sends: one call, and what the supervisor needs to know before serving it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -67,35 +80,35 @@ impl Envelope {
     }
 }
 
-fn too_long(length: usize) -> io::Error {
+fn too_long<M: Frame>(length: usize) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
-        format!("a frame of {length} bytes is over the limit of {MAX_FRAME_BYTES}"),
+        format!("a frame of {length} bytes is over the limit of {}", M::MAX_BYTES),
     )
 }
 
-fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
+fn encode<M: Frame>(message: &M) -> io::Result<Vec<u8>> {
     let mut frame = vec![0; 4];
     serde_json::to_writer(&mut frame, message)?;
     let length = frame.len() - 4;
     let header = u32::try_from(length)
         .ok()
-        .filter(|length| *length <= MAX_FRAME_BYTES)
-        .ok_or_else(|| too_long(length))?;
+        .filter(|length| *length <= M::MAX_BYTES)
+        .ok_or_else(|| too_long::<M>(length))?;
     frame[..4].copy_from_slice(&header.to_be_bytes());
     Ok(frame)
 }
 
-fn body_length(header: [u8; 4]) -> io::Result<usize> {
+fn body_length<M: Frame>(header: [u8; 4]) -> io::Result<usize> {
     let length = u32::from_be_bytes(header);
-    if length > MAX_FRAME_BYTES { Err(too_long(length as usize)) } else { Ok(length as usize) }
+    if length > M::MAX_BYTES { Err(too_long::<M>(length as usize)) } else { Ok(length as usize) }
 }
 
 /// Writes one frame from an async task.
 ///
 /// # Errors
 /// The transport's own, or `InvalidData` for a message over the limit.
-pub async fn send(to: &mut (impl AsyncWrite + Unpin), message: &impl Serialize) -> io::Result<()> {
+pub async fn send(to: &mut (impl AsyncWrite + Unpin), message: &impl Frame) -> io::Result<()> {
     to.write_all(&encode(message)?).await
 }
 
@@ -103,10 +116,10 @@ pub async fn send(to: &mut (impl AsyncWrite + Unpin), message: &impl Serialize) 
 ///
 /// # Errors
 /// The transport's own, or `InvalidData` for a frame over the limit or of the wrong shape.
-pub async fn receive<M: DeserializeOwned>(from: &mut (impl AsyncRead + Unpin)) -> io::Result<M> {
+pub async fn receive<M: Frame>(from: &mut (impl AsyncRead + Unpin)) -> io::Result<M> {
     let mut header = [0; 4];
     from.read_exact(&mut header).await?;
-    let mut body = vec![0; body_length(header)?];
+    let mut body = vec![0; body_length::<M>(header)?];
     from.read_exact(&mut body).await?;
     Ok(serde_json::from_slice(&body)?)
 }
@@ -115,7 +128,7 @@ pub async fn receive<M: DeserializeOwned>(from: &mut (impl AsyncRead + Unpin)) -
 ///
 /// # Errors
 /// As [`send`].
-pub fn send_blocking(to: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
+pub fn send_blocking(to: &mut impl Write, message: &impl Frame) -> io::Result<()> {
     to.write_all(&encode(message)?)
 }
 
@@ -123,10 +136,10 @@ pub fn send_blocking(to: &mut impl Write, message: &impl Serialize) -> io::Resul
 ///
 /// # Errors
 /// As [`receive`].
-pub fn receive_blocking<M: DeserializeOwned>(from: &mut impl Read) -> io::Result<M> {
+pub fn receive_blocking<M: Frame>(from: &mut impl Read) -> io::Result<M> {
     let mut header = [0; 4];
     from.read_exact(&mut header)?;
-    let mut body = vec![0; body_length(header)?];
+    let mut body = vec![0; body_length::<M>(header)?];
     from.read_exact(&mut body)?;
     Ok(serde_json::from_slice(&body)?)
 }

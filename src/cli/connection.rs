@@ -87,7 +87,7 @@ impl Connection {
                 if self.tells && !request.waits() {
                     tell_silence(socket, &self.paths);
                 }
-                answered(wire::receive_blocking(socket))
+                answered(request, wire::receive_blocking(socket))
             }
             Err(_) => None,
         };
@@ -167,8 +167,9 @@ pub(super) fn envelope(paths: &Paths, caller: &Caller, request: &Request) -> Res
     })
 }
 
-/// What came back from a supervisor that got the whole call; `None` when it does not serve it.
-pub(super) fn answered(answer: io::Result<Answer>) -> Option<Result<Value, Failure>> {
+/// What came back from a supervisor that got the whole call; `None` when the call is to be served without
+/// it.
+pub(super) fn answered(request: &Request, answer: io::Result<Answer>) -> Option<Result<Value, Failure>> {
     match answer {
         Ok(Answer::Done { reply, .. }) => Some(Ok(reply)),
         Ok(Answer::Failed(failure)) => Some(Err(failure)),
@@ -176,14 +177,27 @@ pub(super) fn answered(answer: io::Result<Answer>) -> Option<Result<Value, Failu
             tracing::info!(%reason, "served without the supervisor");
             None
         }
-        Err(error) => Some(Err(Failure::unknown(format!(
-            "the supervisor went away before it answered{}; the call may have been carried out",
-            // Of an end in the middle of nothing there is no more to say.
-            if error.kind() == io::ErrorKind::UnexpectedEof { String::new() } else { format!(" ({error})") }
-        ))
-        .hint("if it was to change something, look whether it has before repeating it")
-        .hint("see whether a supervisor is there: `conveyor run --status`"))),
+        Err(error) if request.reads() && !request.waits() => {
+            tracing::info!(%error, "the supervisor went away; served without it");
+            None
+        }
+        Err(error) => Some(Err(went_away(request, &error))),
     }
+}
+
+fn went_away(request: &Request, error: &io::Error) -> Failure {
+    // Of an end in the middle of nothing there is no more to say.
+    let how =
+        if error.kind() == io::ErrorKind::UnexpectedEof { String::new() } else { format!(" ({error})") };
+    let what = format!("the supervisor went away before it answered{how}");
+    let failure = if request.reads() {
+        // What it waited for may have happened in between.
+        Failure::external(format!("{what}; nothing was changed")).hint("look how things are, then wait again")
+    } else {
+        Failure::unknown(format!("{what}; the call may have been carried out"))
+            .hint("if it was to change something, look whether it has before repeating it")
+    };
+    failure.hint("see whether a supervisor is there: `conveyor run --status`")
 }
 
 impl Embedded {

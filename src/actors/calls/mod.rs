@@ -258,6 +258,13 @@ macro_rules! define_request {
                 }
             }
 
+            /// Whether it only looks: it can be made again.
+            pub fn reads(&self) -> bool {
+                match self {
+                    $(Self::$name(_) => <$args as Call>::TOOL == ToolKind::Reads,)*
+                }
+            }
+
             /// The task this call changes, see [`Call::changes_task`].
             pub fn changes_task(&self) -> Option<&str> {
                 match self {

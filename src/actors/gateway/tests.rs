@@ -13,6 +13,7 @@ use crate::actors::calls::tasks::TasksArgs;
 use crate::actors::paths::Paths;
 use crate::actors::runtime::{Mode, Runtime};
 use crate::actors::testing::{PATIENCE, still_waits};
+use crate::actors::wire::Frame;
 use crate::actors::{Caller, Request};
 use crate::domain::{FailureKind, Seconds};
 use crate::store::testing::TestDb;
@@ -120,7 +121,7 @@ async fn whoever_sends_no_frames_is_hung_up_on_and_hurts_nobody() {
     let framed = |body: &[u8]| [&(body.len() as u32).to_be_bytes(), body].concat();
     for bytes in [
         u32::MAX.to_be_bytes().to_vec(),
-        (wire::MAX_FRAME_BYTES + 1).to_be_bytes().to_vec(),
+        (Envelope::MAX_BYTES + 1).to_be_bytes().to_vec(),
         framed(b""),
         framed(b"{\"half\": "),
         framed(b"\xff\xfe\x00"),
@@ -137,7 +138,7 @@ async fn whoever_sends_no_frames_is_hung_up_on_and_hurts_nobody() {
     }
     // Half a frame, and nothing ever after it.
     let mut silent = desk.connect().await;
-    silent.write_all(&wire::MAX_FRAME_BYTES.to_be_bytes()).await.unwrap();
+    silent.write_all(&Envelope::MAX_BYTES.to_be_bytes()).await.unwrap();
     drop(desk.connect().await);
     desk.serves().await;
 }
@@ -164,7 +165,7 @@ async fn many_clients_are_served_at_once_each_with_its_own_answers() {
 #[actix::test]
 async fn an_answer_that_no_frame_holds_is_told_of() {
     let (mut near, mut far) = UnixStream::pair().unwrap();
-    let length = wire::MAX_FRAME_BYTES as usize;
+    let length = Answer::MAX_BYTES as usize;
     let large = Answer::Done { reply: json!("x".repeat(length)), version: wire::VERSION.to_owned() };
     reply(&mut near, large).await.unwrap();
     let Answer::Failed(failure) = wire::receive(&mut far).await.unwrap() else { panic!("another answer") };

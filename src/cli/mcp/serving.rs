@@ -48,7 +48,7 @@ impl Serving {
         };
         // A supervisor that never got the whole call cannot have acted on it.
         wire::send(&mut supervisor, &envelope).await.ok()?;
-        connection::answered(wire::receive(&mut supervisor).await)
+        connection::answered(request, wire::receive(&mut supervisor).await)
     }
 }
 
@@ -120,6 +120,24 @@ mod tests {
         let (_root, serving, _supervisor) = supervised(|client, _| drop(client));
         let failure = serving.serve(tasks(), caller()).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Unknown);
+    }
+
+    #[tokio::test]
+    async fn what_only_looks_is_done_without_a_supervisor_that_goes() {
+        let (_root, serving, _supervisor) = supervised(|client, _| drop(client));
+        let look = serde_json::from_value(json!({ "call": "approvals", "args": {} })).unwrap();
+        assert_eq!(serving.serve(look, caller()).await, Ok(json!([])));
+    }
+
+    #[tokio::test]
+    async fn what_waited_is_told_that_nothing_was_changed() {
+        let (_root, serving, _supervisor) = supervised(|client, _| drop(client));
+        let wait =
+            serde_json::from_value::<Request>(json!({ "call": "wait", "args": { "for": ["turn-end"] } }))
+                .unwrap();
+        let failure = serving.serve(wait, caller()).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::External);
+        assert!(failure.message.ends_with("nothing was changed"), "{failure}");
     }
 
     #[tokio::test]
