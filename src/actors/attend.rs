@@ -8,15 +8,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::blocking::blocking;
 use super::hands::Hands;
 use super::hearing::Hearing;
-use super::ingest;
 use super::screen_watch::ScreenWatch;
-use crate::codex::discover::{DiscoverError, session_of, system_processes, threads_since};
-use crate::domain::{Failure, Recipe};
+use super::whereabouts::shows_its_thread;
+use crate::domain::Failure;
 use crate::store::Store;
-use crate::store::following::FollowThread;
 use crate::store::sessions::LinkedSession;
 
 /// Between two looks into an embedded Codex's process.
@@ -27,14 +24,7 @@ const RECONNECT_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Whether there is anything beside its rollout that tells of a session.
 pub(super) fn can_be_attended(linked: &LinkedSession) -> bool {
-    let link = linked.link.as_ref();
-    link.is_some_and(|link| link.app_server_socket.is_some() || is_looked_into(link.recipe))
-        || linked.session.tmux_session.is_some()
-}
-
-/// Whether it is an embedded Codex, whose process shows the thread it is in.
-fn is_looked_into(recipe: Recipe) -> bool {
-    matches!(recipe, Recipe::Embedded | Recipe::OpenFiles)
+    shows_its_thread(linked) || linked.session.tmux_session.is_some()
 }
 
 /// Attends to one session until it is gone.
@@ -78,8 +68,8 @@ impl Attendant {
             self.tell(linked, self.listen(socket.as_ref()).await);
             return RECONNECT_INTERVAL;
         }
-        if link.is_some_and(|link| is_looked_into(link.recipe)) {
-            self.tell(linked, self.look(linked).await);
+        if shows_its_thread(linked) {
+            self.tell(linked, self.hands.locate(linked).await);
         }
         if linked.session.tmux_session.is_some() {
             self.tell(linked, screen.attend(&self.hands, linked).await);
@@ -98,60 +88,9 @@ impl Attendant {
         let (server, events) = self.hands.connection.listen(socket).await?;
         // Where it went while nobody listened, which is not said again.
         let linked = self.linked().await?;
-        self.tell(&linked, self.look(&linked).await);
+        self.tell(&linked, self.hands.locate(&linked).await);
         let heard = Hearing::new(self, server).listen(events).await;
         self.hands.connection.forget().await;
         heard
-    }
-
-    async fn look(&self, linked: &LinkedSession) -> Result<(), Failure> {
-        let Some(thread_id) = linked.session.codex_session_id.clone() else { return Ok(()) };
-        let link = linked.link.as_ref();
-        let pid = link.and_then(|link| link.app_server_pid.or(link.tui_pid)).or(linked.session.pid);
-        let Some(pid) = pid.and_then(|pid| u32::try_from(pid).ok()) else { return Ok(()) };
-        let has_rollout = linked.session.codex_session_path.is_some();
-        let moves = move || {
-            let processes = system_processes();
-            let now = session_of(&*processes, pid)?;
-            if now.thread_id == thread_id && has_rollout {
-                return Ok(Vec::new());
-            }
-            threads_since(&*processes, pid, &thread_id)
-        };
-        let threads = match blocking(moves).await? {
-            Ok(threads) => threads,
-            // It is ending, or has not written anything yet.
-            Err(DiscoverError::NoSession { .. }) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
-        // One after the other, so that each is read before it is left.
-        for (thread_id, rollout) in threads {
-            self.follow(&thread_id, &rollout).await?;
-        }
-        Ok(())
-    }
-
-    pub(super) async fn follow(&self, thread_id: &str, rollout: &Path) -> Result<(), Failure> {
-        let session = self.linked().await?.session;
-        // A session that was registered before its first prompt had no rollout then.
-        let is_new = |current: &String| current != thread_id || session.codex_session_path.is_none();
-        let Some(from_thread) = session.codex_session_id.filter(is_new) else { return Ok(()) };
-        if session.codex_session_path.is_some() {
-            ingest::read_out(self.store(), self.session_id()).await?;
-        }
-        let follow = FollowThread {
-            session_id: self.session_id().to_owned(),
-            from_thread,
-            to_thread: thread_id.to_owned(),
-            rollout_path: rollout.to_string_lossy().into_owned(),
-        };
-        if self.store().write(follow).await? {
-            tracing::info!(
-                session = session.name,
-                thread = thread_id,
-                "the session went on in another thread"
-            );
-        }
-        Ok(())
     }
 }

@@ -13,6 +13,7 @@ use super::tmux::{Terminal, TerminalError};
 use super::transport::{
     AppServerTransport, Connection, Letter, QueueTransport, Sending, TmuxTransport, Transport,
 };
+use super::whereabouts::has_rollout;
 use crate::codex::app_server::AppServer;
 use crate::codex::pane::PaneClass;
 use crate::domain::header::OriginHeader;
@@ -89,9 +90,11 @@ impl Hands {
     }
 
     pub(super) async fn end(&self) -> Result<bool, Failure> {
+        // Where it is cannot be seen any more when it has ended. An attendant may not have come to it yet.
+        self.locate(&self.linked().await?).await?;
         let linked = self.linked().await?;
         let was_running = end(&linked, &self.terminal(&linked)).await?;
-        if linked.session.is_active() && linked.session.codex_session_path.is_some() {
+        if linked.session.is_active() && has_rollout(&self.store, &linked).await? {
             // Once it is marked gone nobody reads what it wrote last.
             ingest::read_out(&self.store, &self.session_id).await?;
         }

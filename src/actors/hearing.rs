@@ -2,13 +2,13 @@
 //! went on in another thread, and that it waits for a person.
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
 use super::attend::Attendant;
 use super::transport::Events;
+use super::whereabouts::{follow, place_of};
 use crate::codex::app_server::{AppServer, Incoming, Notice, PersonRequest, Thread, ThreadStatus};
 use crate::domain::{Asks, Failure, Wait};
 use crate::store::waits::{EndWaits, Over, RecordWait};
@@ -97,15 +97,10 @@ impl<'a> Hearing<'a> {
     }
 
     async fn started(&self, thread: Thread) {
-        // Sub-agents have a parent, and the thread that only makes a title has no rollout.
-        let Thread { id, path: Some(path), parent_thread_id: None, .. } = thread else { return };
-        if let Err(failure) = self.follow(&id, &path).await {
+        let Some((id, path)) = place_of(thread) else { return };
+        if let Err(failure) = follow(self.attendant.store(), self.attendant.session_id(), &id, &path).await {
             tracing::warn!(%failure, session = self.attendant.session_id(), thread = id, "failed to follow a thread");
         }
-    }
-
-    async fn follow(&self, thread_id: &str, rollout: &Path) -> Result<(), Failure> {
-        self.attendant.follow(thread_id, rollout).await
     }
 
     async fn stands(&mut self, thread_id: String, status: &ThreadStatus) -> Result<(), Failure> {

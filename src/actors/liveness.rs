@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 
 use super::blocking::blocking;
 use super::ingest;
+use super::whereabouts::has_rollout;
 use crate::codex::discover::{LockHolder, home_of_rollout, lock_holder};
 use crate::codex::exit::Process;
 use crate::domain::session_fact::ProcessRole;
@@ -86,9 +87,7 @@ pub(super) async fn record_death(store: &Store, linked: &LinkedSession) -> Resul
         store: store.clone(),
         processes: processes_of(linked),
     };
-    if linked.session.codex_session_path.is_some() {
-        liveness.catch_up().await?;
-    }
+    liveness.catch_up().await?;
     for watched in &liveness.processes {
         let process = watched.process.clone();
         if !blocking(move || process.is_running()).await? {
@@ -186,6 +185,10 @@ impl Liveness {
     }
 
     async fn catch_up(&self) -> Result<(), Failure> {
+        if !has_rollout(&self.store, &self.linked().await?).await? {
+            // It was never given a prompt.
+            return Ok(());
+        }
         let cursor = self.store.read(GetCursor(self.session_id.clone())).await?;
         ingest::catch_up(&self.store, cursor).await?;
         Ok(())
@@ -205,7 +208,8 @@ async fn holder(linked: &LinkedSession) -> Option<LockHolder> {
     holder.inspect_err(|error| tracing::warn!(%error, "failed to see who has a thread loaded")).ok()
 }
 
-fn codex_home(linked: &LinkedSession) -> Option<PathBuf> {
+/// The Codex home it lives in, when that is known.
+pub(super) fn codex_home(linked: &LinkedSession) -> Option<PathBuf> {
     let recorded = linked.link.as_ref().and_then(|link| link.codex_home.as_ref()).map(PathBuf::from);
     recorded.or_else(|| home_of_rollout(Path::new(linked.session.codex_session_path.as_ref()?)))
 }

@@ -51,6 +51,7 @@ mod told_to_end;
 mod tools;
 pub mod transport;
 mod turn;
+pub mod whereabouts;
 pub mod window;
 pub mod wire;
 

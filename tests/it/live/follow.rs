@@ -1,50 +1,92 @@
 //! A worker whose session moves on to other threads while nobody looks.
 
-use super::{StandIn, bind, session, texts};
+use super::{StandIn, bind, session, signals, texts};
 use crate::support::codex::rollouts;
 use crate::support::wait::{PATIENCE, poll};
 use crate::support::{Script, Terminal, World, wait_for};
 use conveyor::codex::discover::{session_of, system_processes};
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// A task with a real worker, which no supervisor follows, and a manager.
+struct Pair {
+    _manager: StandIn,
+    world: World,
+}
+
+impl Pair {
+    fn start(flags: &str) -> Self {
+        let world = World::with_codex(Script::new());
+        let start = "start-worker --name w1 --timeout-seconds 120";
+        let args: Vec<&str> = start.split(' ').chain(flags.split_whitespace()).collect();
+        world.conveyor_in(&world.work_dir("w"), &args, "").ok();
+        let manager = StandIn::start(&world, "m1");
+        manager.register(&world, "manager", "m1");
+        bind(&world);
+        Self { _manager: manager, world }
+    }
+
+    /// Gives the worker a first turn, and others in a thread of their own each.
+    fn works(&self, more_threads: usize) {
+        let terminal = Terminal::of(&self.world, "codex-w1");
+        terminal.shows("Ask Codex");
+        terminal.submit("in the first thread");
+        have_ended(&self.world, 1);
+        for (before, prompt) in
+            ["in the second thread", "in the third thread"][..more_threads].iter().enumerate()
+        {
+            self.clears();
+            terminal.submit(prompt);
+            have_ended(&self.world, before + 2);
+        }
+    }
+
+    fn clears(&self) {
+        clear(&self.world, "w1");
+    }
+
+    /// The ends of the worker's turns that are on record, by thread.
+    fn turns(&self) -> Vec<String> {
+        texts(&self.world, "SELECT thread_id FROM turn_facts ORDER BY id")
+    }
+}
+
 /// Clears the session twice, with a turn in each thread, while no supervisor is alive.
 fn check(flags: &str) {
-    let world = World::with_codex(Script::new());
-    let start = "start-worker --name w1 --timeout-seconds 120";
-    let args: Vec<&str> = start.split(' ').chain(flags.split_whitespace()).collect();
-    world.conveyor_in(&world.work_dir("w"), &args, "").ok();
-    let manager = StandIn::start(&world, "m1");
-    manager.register(&world, "manager", "m1");
-    bind(&world);
-
-    let terminal = Terminal::of(&world, "codex-w1");
-    terminal.shows("Ask Codex");
-    terminal.submit("in the first thread");
-    have_ended(&world, 1);
-    for (ended, prompt) in [(2, "in the second thread"), (3, "in the third thread")] {
-        terminal.shows("Ask Codex");
-        clear(&world, &terminal);
-        terminal.submit(prompt);
-        have_ended(&world, ended);
-    }
+    let pair = Pair::start(flags);
+    pair.works(2);
+    let world = &pair.world;
     world.conveyor(&["run", "--detach"]).ok();
     let read = "SELECT DISTINCT f.thread_id FROM turn_facts f ORDER BY f.id";
-    let threads = wait_for("three threads", PATIENCE, || {
-        Some(texts(&world, read)).filter(|threads| threads.len() == 3)
-    });
+    let threads =
+        wait_for("three threads", PATIENCE, || Some(texts(world, read)).filter(|threads| threads.len() == 3));
     assert!(threads.is_sorted(), "one after the other: {threads:?}");
-    assert_eq!(session(&world, "w1")["codex_session_id"], threads[2]);
+    assert_eq!(session(world, "w1")["codex_session_id"], threads[2]);
     let told = "SELECT signal_type FROM routed_notifications";
-    wait_for("the signals", PATIENCE, || (texts(&world, told) == ["worker_task_complete"; 3]).then_some(()));
+    wait_for("the signals", PATIENCE, || (texts(world, told) == ["worker_task_complete"; 3]).then_some(()));
     world.conveyor(&["run", "--stop"]).ok();
+}
+
+#[test]
+fn a_thread_that_was_begun_before_the_supervisor_is_followed() {
+    let pair = Pair::start("");
+    pair.works(0);
+    pair.clears();
+    pair.world.conveyor(&["run", "--detach"]).ok();
+    let first = wait_for("the first turn", PATIENCE, || pair.turns().pop());
+    let moved = || (session(&pair.world, "w1")["codex_session_id"] != *first).then_some(());
+    wait_for("the other thread", PATIENCE, moved);
+    Terminal::of(&pair.world, "codex-w1").submit("in the second thread");
+    wait_for("the second turn", PATIENCE, || (pair.turns().len() == 2).then_some(()));
+    pair.world.conveyor(&["run", "--stop"]).ok();
 }
 
 /// Waits until so many turns have completed, in whichever thread. The screen does not tell: a composer is
 /// there before its turn has ended, and `/clear` in a turn interrupts it.
 fn have_ended(world: &World, turns: usize) {
     let completed = |rollout: &PathBuf| {
-        std::fs::read_to_string(rollout).unwrap_or_default().matches("\"task_complete\"").count()
+        fs::read_to_string(rollout).unwrap_or_default().matches("\"task_complete\"").count()
     };
     wait_for("the end of the turn", PATIENCE, || {
         (rollouts(&world.codex_home()).iter().map(completed).sum::<usize>() >= turns).then_some(())
@@ -53,11 +95,14 @@ fn have_ended(world: &World, turns: usize) {
 
 /// Types `/clear`, and Enter until the session is in another thread: a starved Codex takes an early
 /// Enter for a line break.
-fn clear(world: &World, terminal: &Terminal<'_>) {
-    let pid = u32::try_from(session(world, "w1")["pid"].as_i64().unwrap()).unwrap();
+fn clear(world: &World, name: &str) {
+    let target = format!("codex-{name}");
+    let terminal = Terminal::of(world, &target);
+    terminal.shows("Ask Codex");
+    let pid = u32::try_from(session(world, name)["pid"].as_i64().unwrap()).unwrap();
     let thread = || session_of(&*system_processes(), pid).unwrap().thread_id;
     let before = thread();
-    world.tmux(&["send-keys", "-l", "-t", "=codex-w1:", "/clear"], "").ok();
+    world.tmux(&["send-keys", "-l", "-t", &format!("={target}:"), "/clear"], "").ok();
     terminal.shows("/clear");
     wait_for("another thread", PATIENCE, || {
         terminal.press("Enter");
@@ -73,4 +118,32 @@ fn every_thread_of_an_embedded_session_is_read() {
 #[test]
 fn every_thread_of_a_session_on_an_app_server_is_read() {
     check("");
+}
+
+/// Ends a worker that went through so many more threads, without a supervisor.
+fn check_stopped(flags: &str, more_threads: usize) {
+    let pair = Pair::start(flags);
+    pair.works(more_threads);
+    pair.world.conveyor(&["stop", "w1"]).ok();
+    pair.world.conveyor(&["dispatch", "--once"]).ok();
+    assert_eq!(signals(&pair.world), vec!["worker_task_complete"; more_threads + 1]);
+}
+
+#[test]
+fn an_embedded_session_that_is_ended_is_read_to_its_end_although_nobody_followed_it() {
+    check_stopped("--recipe embedded", 0);
+    check_stopped("--recipe embedded", 1);
+}
+
+#[test]
+fn a_session_on_an_app_server_that_is_ended_is_read_to_its_end_although_nobody_followed_it() {
+    check_stopped("", 1);
+}
+
+#[test]
+fn a_task_that_is_finished_has_every_turn_of_the_worker_that_ends_with_it() {
+    let pair = Pair::start("--recipe embedded");
+    pair.works(1);
+    pair.world.conveyor(&["finish-task", "t1", "--stop-worker"]).ok();
+    assert_eq!(pair.turns().len(), 2);
 }
