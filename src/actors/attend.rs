@@ -38,7 +38,7 @@ impl Attendant {
         let mut screen = ScreenWatch::new();
         loop {
             let wait = match self.linked().await {
-                Ok(linked) if !linked.session.is_active() || !can_be_attended(&linked) => return,
+                Ok(linked) if !linked.session.is_active() || !can_be_attended(&linked) => break,
                 Ok(linked) => self.attend_once(&linked, &mut screen).await,
                 Err(failure) => {
                     tracing::debug!(%failure, session = self.session_id(), "failed to attend");
@@ -47,6 +47,7 @@ impl Attendant {
             };
             tokio::time::sleep(wait).await;
         }
+        self.hands.attended.set(false);
     }
 
     pub(super) fn session_id(&self) -> &str {
@@ -69,7 +70,7 @@ impl Attendant {
             return RECONNECT_INTERVAL;
         }
         if shows_its_thread(linked) {
-            self.tell(linked, self.hands.locate(linked).await);
+            self.locate(linked).await;
         }
         if linked.session.tmux_session.is_some() {
             self.tell(linked, screen.attend(&self.hands, linked).await);
@@ -87,10 +88,16 @@ impl Attendant {
     async fn listen(&self, socket: &Path) -> Result<(), Failure> {
         let (server, events) = self.hands.connection.listen(socket).await?;
         // Where it went while nobody listened, which is not said again.
-        let linked = self.linked().await?;
-        self.tell(&linked, self.hands.locate(&linked).await);
+        self.locate(&self.linked().await?).await;
         let heard = Hearing::new(self, server).listen(events).await;
+        self.hands.attended.set(false);
         self.hands.connection.forget().await;
         heard
+    }
+
+    /// Nobody else needs to look which thread the session is in while this keeps up with it.
+    async fn locate(&self, linked: &LinkedSession) {
+        self.tell(linked, self.hands.locate(linked).await);
+        self.hands.attended.set(true);
     }
 }

@@ -31,6 +31,7 @@ use super::tailer::{Rebind, Tailer, TailerParts};
 use super::task::{ServeInTask, Task};
 use super::tmux::Terminal;
 use super::turn::AtWork;
+use super::whereabouts::Locate;
 use crate::domain::Failure;
 use crate::fault::Point;
 use crate::store::following::BoundSessions;
@@ -414,6 +415,7 @@ macro_rules! hand_on_to_session {
 }
 hand_on_to_session! {
     Deliver, |deliver| &deliver.0.target_session_id;
+    Locate, |locate| &locate.session_id;
     Look, |look| &look.session_id;
     Nudge, |nudge| &nudge.session_id;
     Interrupt, |interrupt| &interrupt.session_id;

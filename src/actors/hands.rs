@@ -1,6 +1,8 @@
 //! What is done to a session: looking, pushing, interrupting, ending.
 
+use std::cell::Cell;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use serde_json::{Value, json};
 
@@ -34,6 +36,8 @@ pub(super) struct Hands {
     pub(super) store: Store,
     pub(super) terminals: Terminals,
     pub(super) connection: Connection,
+    /// Somebody keeps up with which thread it is in.
+    pub(super) attended: Rc<Cell<bool>>,
 }
 
 impl Hands {
@@ -102,7 +106,7 @@ impl Hands {
     }
 
     pub(super) async fn deliver(&self, push: Push) -> Result<Entry, Failure> {
-        let outcome = match self.linked().await {
+        let outcome = match self.located().await {
             Ok(linked) => self.push(&linked, &push).await?,
             Err(failure) => PushOutcome::NotSent { error: failure.message, pane_class: None, begun: false },
         };
@@ -124,7 +128,7 @@ impl Hands {
     }
 
     pub(super) async fn interrupt(&self, interrupt: Interrupt) -> Result<Interrupted, Failure> {
-        let linked = self.linked().await?;
+        let linked = self.located().await?;
         if interrupt.key.is_none()
             && let Some(interrupted) = self.interrupt_by_rpc(&linked, interrupt.dry_run).await?
         {

@@ -14,6 +14,7 @@ use super::paths::Paths;
 use super::session::{Attend, Interrupt, Look, Nudge};
 use super::slash::Slash;
 use super::task::ServeInTask;
+use super::whereabouts::Locate;
 use crate::domain::Failure;
 use crate::store::{Store, tasks};
 
@@ -47,6 +48,8 @@ pub struct Hub {
     pub tasks: Recipient<ServeInTask>,
     /// Makes a pass of Dispatch.
     pub dispatch: Recipient<MakePass>,
+    /// Sees to it that the thread a session is in is the one on record.
+    pub locate: Recipient<Locate>,
     /// Looks at a session's pane.
     pub look: Recipient<Look>,
     /// Sends a text to a session at once.
@@ -76,6 +79,14 @@ impl Hub {
                 ask(&self.tasks, call, "task's actor").await
             }
         }
+    }
+
+    /// Sees to it that the thread a session is in is the one on record, before that thread is read.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn locate(&self, session_id: &str) -> Result<(), Failure> {
+        ask(&self.locate, Locate { session_id: session_id.to_owned() }, "session's actor").await
     }
 }
 

@@ -51,6 +51,7 @@ impl Runtime {
             attend: guardian.clone().recipient(),
             tasks: guardian.clone().recipient(),
             dispatch: guardian.clone().recipient(),
+            locate: guardian.clone().recipient(),
             look: guardian.clone().recipient(),
             nudge: guardian.clone().recipient(),
             interrupt: guardian.clone().recipient(),

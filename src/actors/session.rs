@@ -78,7 +78,7 @@ pub type Terminals = Rc<dyn Fn(Option<&str>) -> Terminal>;
 /// The actor of one session.
 pub struct Session {
     _obituary: Obituary,
-    hands: Hands,
+    pub(super) hands: Hands,
     turns: Turns,
     attends: bool,
     /// The processes that are being watched, and what watches them.
@@ -94,7 +94,13 @@ impl Session {
         terminals: Terminals,
         at_work: AtWork,
     ) -> Self {
-        let hands = Hands { session_id, store, terminals, connection: Connection::default() };
+        let hands = Hands {
+            session_id,
+            store,
+            terminals,
+            connection: Connection::default(),
+            attended: Rc::default(),
+        };
         Self { _obituary: obituary, hands, turns: Turns::new(at_work), attends: false, watched: None }
     }
 }

@@ -28,7 +28,7 @@ pub struct Slash {
 
 impl Hands {
     pub(super) async fn slash(&self, command: SlashCommand) -> Result<Value, Failure> {
-        let linked = self.linked().await?;
+        let linked = self.located().await?;
         if command == SlashCommand::Compact
             && let Some((server, thread_id)) = self.loaded_thread(&linked).await
         {

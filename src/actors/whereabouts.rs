@@ -1,14 +1,18 @@
 //! Which thread a session is in.
 //!
-//! `/clear` and `/new` move a session to another thread and file without a word in the old one. Its
-//! process shows which it is in now.
+//! `/clear` and `/new` move a session to another thread and file without a word in the old one. An
+//! attendant keeps up with that; where there is none, as in a command that serves itself, the session's
+//! process is looked into before something is done that depends on the thread.
 
 use std::path::{Path, PathBuf};
+
+use actix::prelude::*;
 
 use super::blocking::blocking;
 use super::hands::Hands;
 use super::ingest;
 use super::liveness::{codex_home, main_process_of};
+use super::session::Session;
 use crate::codex::app_server::Thread;
 use crate::codex::discover::{
     DiscoverError, rollout_for_thread, session_of, system_processes, threads_held_by, threads_since,
@@ -18,6 +22,23 @@ use crate::domain::{Failure, Recipe};
 use crate::store::Store;
 use crate::store::following::FollowThread;
 use crate::store::sessions::{GetSession, LinkedSession};
+
+/// Sees to it that the thread a session is in is the one on record.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<(), Failure>")]
+pub struct Locate {
+    /// The session's id.
+    pub session_id: String,
+}
+
+impl Handler<Locate> for Session {
+    type Result = ResponseFuture<Result<(), Failure>>;
+
+    fn handle(&mut self, _: Locate, _: &mut Context<Self>) -> Self::Result {
+        let hands = self.hands.clone();
+        Box::pin(async move { hands.located().await.map(drop) })
+    }
+}
 
 /// Whether its process shows the thread it is in.
 pub(super) fn shows_its_thread(linked: &LinkedSession) -> bool {
@@ -34,6 +55,17 @@ pub(super) fn place_of(thread: Thread) -> Option<(String, PathBuf)> {
 }
 
 impl Hands {
+    /// The session, in the thread that it is in now.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn located(&self) -> Result<LinkedSession, Failure> {
+        if !self.attended.get() {
+            self.locate(&self.linked().await?).await?;
+        }
+        self.linked().await
+    }
+
     /// Looks which thread the session is in, and follows it there. What cannot be seen is logged.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use crate::store::closing::{
     BeginClosing, CaptureOptions, Closing, CompleteClosing, EndedSessions, FailClosing, Gates, Plan,
     RecordSeen, Report, SeenTerminal,
 };
-use crate::store::sessions::{LinkedSession, MarkGone, Session};
+use crate::store::sessions::{GetLinkedSession, LinkedSession, MarkGone, Session};
 
 /// Mark a task done
 ///
@@ -211,6 +211,13 @@ async fn attempt(begin: BeginClosing, hub: &Hub, caller: &Caller) -> Result<Opti
                 return Err(not_closed(plan, EndedSessions::default(), failure, hub).await);
             }
         };
+    }
+    if caller.thread_id.is_some() {
+        // Which of them the caller is shows by the thread it is in now.
+        for linked in [&mut plan.worker, &mut plan.manager].into_iter().flatten() {
+            hub.locate(&linked.session.id).await?;
+            *linked = hub.store.read(GetLinkedSession(linked.session.id.clone())).await?;
+        }
     }
     let own =
         [&plan.worker, &plan.manager].into_iter().flatten().find(|linked| is_own(linked, caller)).cloned();

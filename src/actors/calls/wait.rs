@@ -132,6 +132,9 @@ impl Call for WaitArgs {
         let plan = self.plan()?;
         // What was written before the wait began must not count as if it came after.
         let known = hub.store.read(plan.clone()).await?;
+        for linked in &known.sessions {
+            hub.locate(&linked.session.id).await?;
+        }
         catch_up(&hub.store, &known.sessions).await;
         let mut wait = Waiting::begin(hub, hub.store.read(plan).await?);
         loop {

@@ -47,6 +47,7 @@ impl Desk {
             store: store(&db),
             terminals: Rc::new(move |_| terminal.clone()),
             connection: Connection::default(),
+            attended: Rc::default(),
         };
         let listening = actix::spawn(Attendant { hands }.run());
         let peer = server.accept().await;

@@ -18,6 +18,7 @@ use super::hub::Hub;
 use crate::domain::{Failure, FailureKind};
 use crate::fault::Point;
 use crate::store::rollout::{AppendRollout, Cursor, GetCursor};
+use crate::store::sessions::GetSession;
 use crate::store::{Store, Topic};
 use reading::{OwnedBatch, Reading};
 
@@ -45,7 +46,9 @@ pub struct Ingested {
 /// missing, `External` when it is truncated, replaced or unreadable. What was read before the fault
 /// stays.
 pub async fn ingest_session(hub: &Hub, session: &str) -> Result<Ingested, Failure> {
-    let cursor = hub.store.read(GetCursor(session.to_owned())).await?;
+    let session_id = hub.store.read(GetSession(session.to_owned())).await?.id;
+    hub.locate(&session_id).await?;
+    let cursor = hub.store.read(GetCursor(session_id)).await?;
     let mut pass = Pass::new(&hub.store, cursor, true);
     pass.read_to_end().await?;
     Ok(pass.ingested)

@@ -2,9 +2,11 @@
 
 use super::{StandIn, bind, session, signals, texts};
 use crate::support::codex::rollouts;
+use crate::support::model::{run, say};
 use crate::support::wait::{PATIENCE, poll};
 use crate::support::{Script, Terminal, World, wait_for};
 use conveyor::codex::discover::{session_of, system_processes};
+use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -146,4 +148,76 @@ fn a_task_that_is_finished_has_every_turn_of_the_worker_that_ends_with_it() {
     pair.works(1);
     pair.world.conveyor(&["finish-task", "t1", "--stop-worker"]).ok();
     assert_eq!(pair.turns().len(), 2);
+}
+
+/// Looks at a worker that went on to other threads, and tells it something, without a supervisor.
+fn check_unsupervised(flags: &str) {
+    let pair = Pair::start(flags);
+    let world = &pair.world;
+    pair.works(1);
+    let wait = |since: &str| {
+        let wait =
+            ["wait", "--for", "turn-end", "--session", "w1", "--timeout", "0", "--json", "--since", since];
+        world.conveyor(&wait).exits(3).json()["cursor"].to_string()
+    };
+    let cursor = wait("now");
+    let cycle = world.conveyor(&["cycle", "t1"]).ok().json();
+    assert_eq!(pair.turns().len(), 2);
+    let newest = pair.turns().remove(1);
+    assert_eq!(session(world, "w1")["codex_session_id"], newest);
+    assert_eq!((&cycle["state"], &cycle["last_turn"]["outcome"]), (&json!("idle"), &json!("completed")));
+    // Both had ended before the first wait.
+    assert_eq!(wait(&cursor), cursor);
+
+    pair.clears();
+    // Until its first prompt, only an app-server tells of a thread's file.
+    let ended = if flags.is_empty() { 2 } else { 3 };
+    if ended == 3 {
+        Terminal::of(world, "codex-w1").submit("in the third thread");
+        have_ended(world, 3);
+    }
+    world.conveyor(&["session-nudge", "w1", "and one more"]).ok();
+    have_ended(world, ended + 1);
+    world.conveyor(&["ingest", "w1"]).ok();
+    let turns = pair.turns();
+    assert_eq!(turns.len(), ended + 1);
+    assert!(turns[ended] > newest, "it was told in the thread that it is in: {turns:?}");
+    let deliveries = world.conveyor(&["deliveries", "--session", "w1", "--json"]).ok().json();
+    assert_eq!(deliveries[0]["state"], "observed", "{deliveries}");
+}
+
+#[test]
+fn an_embedded_session_is_seen_and_told_things_in_the_thread_it_is_in_without_a_supervisor() {
+    check_unsupervised("--recipe embedded");
+}
+
+#[test]
+fn a_session_on_an_app_server_is_seen_and_told_things_in_the_thread_it_is_in_without_a_supervisor() {
+    check_unsupervised("");
+}
+
+#[test]
+fn a_manager_that_went_on_to_another_thread_and_ends_its_task_is_ended_after_that_is_on_record() {
+    let finish = format!("{} finish-task t1 --stop-manager > finished.json", env!("CARGO_BIN_EXE_conveyor"));
+    let world = World::with_codex(Script::new().on("finish it", [run(&finish), say("done")]));
+    let directory = world.work_dir("m");
+    // The thread that it clears into has the settings of its Codex home.
+    let config = world.codex_home().join("config.toml");
+    let settings = "sandbox_mode = \"danger-full-access\"\napproval_policy = \"never\"\n";
+    fs::write(&config, format!("{settings}{}", fs::read_to_string(&config).unwrap())).unwrap();
+    let start = ["start-manager", "--name", "m1", "--timeout-seconds", "120"];
+    world.conveyor_in(&directory, &start, "").ok();
+    let worker = StandIn::start(&world, "w1");
+    worker.register(&world, "worker", "w1");
+    bind(&world);
+    let terminal = Terminal::of(&world, "codex-m1");
+    terminal.shows("Ask Codex");
+    terminal.submit("say something");
+    have_ended(&world, 1);
+    clear(&world, "m1");
+    terminal.submit("finish it");
+    let ended = || world.tmux(&["has-session", "-t", "=codex-m1"], "").status == Some(1);
+    wait_for("the manager's end", PATIENCE, || ended().then_some(()));
+    assert_eq!(texts(&world, "SELECT state FROM tasks"), ["done"]);
+    assert_eq!(texts(&world, "SELECT state FROM commands WHERE type = 'finish_task'"), ["succeeded"]);
 }
