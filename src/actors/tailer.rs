@@ -63,6 +63,8 @@ pub struct Tailer {
     left: bool,
     /// The last failure, so that one that lasts is told of once.
     failure: Option<Failure>,
+    /// Whether that is on record.
+    noted: bool,
 }
 
 impl Tailer {
@@ -81,6 +83,7 @@ impl Tailer {
             read_again: false,
             left: false,
             failure: None,
+            noted: false,
         }
     }
 
@@ -96,14 +99,26 @@ impl Tailer {
             return;
         }
         self.reading = true;
-        let read = read(self.store.clone(), self.session_id.clone(), self.standing.take());
-        ctx.spawn(read.into_actor(self).map(|result, tailer, ctx| tailer.done(result, ctx)));
+        let (store, session_id, standing) =
+            (self.store.clone(), self.session_id.clone(), self.standing.take());
+        let last = self.noted.then(|| self.failure.clone());
+        let read = async move {
+            let result = read(&store, &session_id, standing).await;
+            let failure = result.as_ref().err();
+            let noted = last.is_some_and(|last| last.as_ref() == failure)
+                || ingest::note(&store, &session_id, failure).await.is_ok();
+            (result, noted)
+        };
+        ctx.spawn(read.into_actor(self).map(|(result, noted), tailer, ctx| {
+            tailer.noted = noted;
+            tailer.done(result, ctx);
+        }));
     }
 
     fn done(&mut self, result: Result<Followed, Failure>, ctx: &mut Context<Self>) {
         self.reading = false;
         match result {
-            _ if std::mem::take(&mut self.left) => {}
+            _ if std::mem::take(&mut self.left) => self.noted = false,
             Ok(followed) => self.stand(followed, ctx),
             Err(failure) => self.tell(failure),
         }
@@ -152,12 +167,12 @@ impl Tailer {
     }
 }
 
-async fn read(store: Store, session_id: String, standing: Option<Standing>) -> Result<Followed, Failure> {
+async fn read(store: &Store, session_id: &str, standing: Option<Standing>) -> Result<Followed, Failure> {
     let standing = match standing {
         Some(standing) => standing,
-        None => Standing::stored(store.read(GetCursor(session_id)).await?),
+        None => Standing::stored(store.read(GetCursor(session_id.to_owned())).await?),
     };
-    ingest::follow(&store, standing).await
+    ingest::follow(store, standing).await
 }
 
 /// Until the next tick of all tailers.

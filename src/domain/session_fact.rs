@@ -13,6 +13,8 @@ words! {
         Waiting = "waiting",
         /// A manager sits idle while its mailbox holds something.
         IdleWithMail = "idle_with_mail",
+        /// Its rollout cannot be read, so that nothing becomes known of its turns.
+        Unreadable = "unreadable",
     }
 }
 
@@ -40,6 +42,7 @@ impl SessionFactKind {
         match self {
             Self::Exited => Some("session_exited"),
             Self::Waiting => Some("session_waiting"),
+            Self::Unreadable => Some("session_unreadable"),
             Self::TerminalExited | Self::IdleWithMail => None,
         }
     }

@@ -16,7 +16,7 @@ words! {
         NudgeWorker = "nudge_worker",
         /// Queued loop iterations.
         ContinueIteration = "continue_iteration",
-        /// Facts about workers: how their turns ended, and whether they exited or wait.
+        /// Facts about workers: how their turns ended, and whether they exited, wait or cannot be read.
         WorkerTaskComplete = "worker_task_complete",
     }
 }
@@ -75,6 +75,10 @@ pub fn session_message(kind: SessionFactKind, worker: &str, task: &str) -> Strin
         SessionFactKind::TerminalExited => {
             format!("The terminal of worker {worker} on task {task} is gone; the session itself goes on.")
         }
+        SessionFactKind::Unreadable => format!(
+            "The events of worker {worker} on task {task} cannot be read any more: no end of a turn is seen until they can. `conveyor cycle {}` (or the conveyor tool `cycle`) says why, and what to do.",
+            quoted(task)
+        ),
         SessionFactKind::IdleWithMail => {
             format!("The manager of worker {worker} on task {task} is idle, with something in its mailbox.")
         }

@@ -79,6 +79,7 @@ pub mod trace;
 pub mod transcripts;
 pub mod triage;
 pub mod turn_facts;
+pub mod unreadable;
 pub mod waits;
 mod watch;
 pub mod worker_starts;

@@ -5,6 +5,7 @@
 //! throws its copy away and goes on from there.
 
 pub(super) mod reading;
+mod unreadable;
 
 #[cfg(test)]
 pub(super) mod testing;
@@ -21,6 +22,8 @@ use crate::store::rollout::{AppendRollout, Cursor, GetCursor};
 use crate::store::sessions::GetSession;
 use crate::store::{Store, Topic};
 use reading::{OwnedBatch, Reading};
+
+pub use unreadable::note;
 
 /// More lines than this are not held back.
 const MOST_HELD: usize = 64;
@@ -48,10 +51,17 @@ pub struct Ingested {
 pub async fn ingest_session(hub: &Hub, session: &str) -> Result<Ingested, Failure> {
     let session_id = hub.store.read(GetSession(session.to_owned())).await?.id;
     hub.locate(&session_id).await?;
-    let cursor = hub.store.read(GetCursor(session_id)).await?;
+    let cursor = hub.store.read(GetCursor(session_id.clone())).await?;
     let mut pass = Pass::new(&hub.store, cursor, true);
-    pass.read_to_end().await?;
-    Ok(pass.ingested)
+    let failure = pass.read_to_end().await.err();
+    match failure {
+        // One that was not made yet is no rollout that cannot be read.
+        Some(failure) if failure.kind == FailureKind::NotFound && pass.cursor.offset == 0 => Err(failure),
+        failure => {
+            note(&hub.store, &session_id, failure.as_ref()).await?;
+            failure.map_or(Ok(pass.ingested), Err)
+        }
+    }
 }
 
 /// Reads what is new behind `cursor`, and writes nothing when nothing is new: also when the rollout

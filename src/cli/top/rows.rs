@@ -30,6 +30,8 @@ pub(super) fn state(session: &TopSession) -> &'static str {
     let has = |kind| session.conditions.contains(&kind);
     if has(SessionFactKind::Exited) {
         "exited"
+    } else if has(SessionFactKind::Unreadable) {
+        "unreadable"
     } else if has(SessionFactKind::Waiting) {
         "waits"
     } else {

@@ -78,7 +78,7 @@ fn about_chosen(screen: &Screen) -> String {
     };
     let side = if screen.side == Role::Worker { "worker" } else { "manager" };
     let mut told = format!("{side} {}: {}", session.name, rows::state(session));
-    let told_already = [SessionFactKind::Exited, SessionFactKind::Waiting];
+    let told_already = [SessionFactKind::Exited, SessionFactKind::Waiting, SessionFactKind::Unreadable];
     let conditions = session.conditions.iter().filter(|kind| !told_already.contains(kind));
     let conditions = conditions.map(|kind| format!(", {}", kind.as_str().replace('_', " ")));
     told.extend(conditions);

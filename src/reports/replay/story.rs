@@ -77,6 +77,9 @@ fn fact(fact: &ToldFact) -> Vec<Entry> {
         SessionFactKind::IdleWithMail => {
             ("sits idle with mail in its inbox", Severity::Warning, "has taken up its mail")
         }
+        SessionFactKind::Unreadable => {
+            ("has a rollout that cannot be read", Severity::Error, "can be read again")
+        }
     };
     let entry = |at: &str, kind: &str, what: &str| {
         let row = ("session_facts", json!(fact.id));

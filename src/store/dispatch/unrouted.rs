@@ -50,7 +50,7 @@ const TABLES: [Table; 2] = [
         columns: "NULL, f.kind, f.recorded_at, f.detail_json",
         name: "session_facts",
         // What is not so any more is nobody's concern.
-        condition: "AND f.cleared_at IS NULL AND f.kind IN ('exited', 'waiting')",
+        condition: "AND f.cleared_at IS NULL AND f.kind IN ('exited', 'waiting', 'unreadable')",
         read: became_known,
     },
 ];
@@ -155,6 +155,9 @@ impl Fact {
         match &self.news {
             News::TurnEnded(_) => "a worker's turn ended",
             News::BecameKnown { kind: SessionFactKind::Waiting, .. } => "a worker waits for somebody",
+            News::BecameKnown { kind: SessionFactKind::Unreadable, .. } => {
+                "a worker's rollout cannot be read"
+            }
             News::BecameKnown { .. } => "a worker's process is gone",
         }
     }

@@ -396,6 +396,7 @@ mod tests {
         check("exited", false);
         check("waiting", false);
         check("idle_with_mail", false);
+        check("unreadable", false);
         check("terminal_exited", true);
     }
 

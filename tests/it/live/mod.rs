@@ -5,6 +5,7 @@ mod exits;
 mod follow;
 mod idle;
 mod real;
+mod unreadable;
 mod wait;
 
 use crate::support::rollout::Rollout;

@@ -45,6 +45,7 @@ fn a_manager_is_told_once_of_what_its_worker_is_in() {
     }
     check(SessionFactKind::Exited, "session_exited");
     check(SessionFactKind::Waiting, "session_waiting");
+    check(SessionFactKind::Unreadable, "session_unreadable");
 }
 
 #[test]
