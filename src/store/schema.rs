@@ -326,6 +326,26 @@ mod tests {
     }
 
     #[test]
+    fn facts_about_sessions_outlive_the_table_they_were_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut conn = connect(&dir.path().join("w.db"));
+        conn.execute_batch("PRAGMA foreign_keys = ON").unwrap();
+        conn.execute_batch(CONTRACT).unwrap();
+        embedded::migrations::runner().set_target(refinery::Target::Version(15)).run(&mut conn).unwrap();
+        conn.execute_batch(
+            "INSERT INTO sessions (id, name, role, identity_token, cwd, registered_at, state)
+             VALUES ('s', 'w1', 'worker', 't', '/', 'now', 'active');
+             INSERT INTO session_facts VALUES (7, 's', 'waiting', 'k', '{}', 'a', 'b', 'c')",
+        )
+        .unwrap();
+        prepare(&mut conn).unwrap();
+        let whole = "SELECT id || session_id || kind || dedupe_key || detail_json || recorded_at || routed_at || cleared_at
+                     FROM session_facts";
+        let kept: String = conn.query_row(whole, [], |row| row.get(0)).unwrap();
+        assert_eq!(kept, "7swaitingk{}abc");
+    }
+
+    #[test]
     fn a_file_of_agent_conveyor_keeps_its_version_and_content() {
         fn check(version: i64, extra: &str) {
             let dir = tempfile::tempdir().unwrap();
