@@ -5,7 +5,7 @@
 
 use std::fs::{File, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -106,6 +106,11 @@ fn read(file: &mut File) -> Option<Holder> {
 }
 
 impl SupervisorLock {
+    /// Whether its file was removed: then nobody finds whoever holds it any more.
+    pub fn is_lost(&self) -> bool {
+        self.0.metadata().is_ok_and(|file| file.nlink() == 0)
+    }
+
     /// Keeps the lock until the process ends.
     pub fn keep(self) {
         std::mem::forget(self.0);

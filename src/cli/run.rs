@@ -14,7 +14,7 @@ use super::connection::tell_other_version;
 use super::output::{self, Output};
 use crate::actors::Caller;
 use crate::actors::client::{connect_blocking, refuse_foreign_run_dir};
-use crate::actors::lock::{self, Holder, Taken};
+use crate::actors::lock::{self, Holder, SupervisorLock, Taken};
 use crate::actors::paths::Paths;
 use crate::actors::runtime::{Mode, Runtime};
 use crate::actors::wire::{self, Answer, Envelope};
@@ -24,6 +24,9 @@ use crate::own_dir::private_dir;
 
 /// How long a supervisor gets to come up, and to go.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two looks whether the state root is still there.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// File descriptors for some thousand sessions.
 const MANY_FILES: u64 = 16_384;
@@ -239,7 +242,10 @@ fn supervise(args: &RunArgs, paths: &Paths) -> Result<u8, Failure> {
         let mode = Mode::Supervisor { dispatcher_id: args.dispatcher_id.clone() };
         let runtime = Runtime::start(paths.clone(), mode)?;
         tracing::info!(pid = holder.pid, database = %paths.database.display(), dispatcher = args.dispatcher_id, "supervising");
-        until_told_to_stop().await?;
+        tokio::select! {
+            told = until_told_to_stop() => told?,
+            () = until_lost(&lock) => tracing::warn!("the state root was removed"),
+        }
         tracing::info!("stopping");
         runtime.stop().await;
         Ok::<_, Failure>(())
@@ -284,6 +290,13 @@ async fn until_told_to_stop() -> Result<(), Failure> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// Another supervisor may start in the place of the state root that this one had.
+async fn until_lost(lock: &SupervisorLock) {
+    while !lock.is_lost() {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
 }
 
 /// Logs to a file a day, and to standard error. The guard writes out what is left when dropped.

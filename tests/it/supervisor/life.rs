@@ -27,6 +27,15 @@ fn of_many_started_at_once_one_supervises_and_the_others_say_which() {
 }
 
 #[test]
+fn one_whose_state_root_was_removed_ends() {
+    let world = World::new();
+    let mut supervisor = Supervisor::start(&world);
+    // It may be making a file in there right now.
+    wait_for("the removal", PATIENCE, || fs::remove_dir_all(world.state_root()).ok());
+    assert_eq!(supervisor.ends(), Some(0));
+}
+
+#[test]
 fn what_it_leaves_is_for_its_owner_alone() {
     let world = World::new();
     let root = world.state_root();
