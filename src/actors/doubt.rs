@@ -122,6 +122,7 @@ mod tests {
     use super::*;
     use crate::actors::paths::Paths;
     use crate::actors::runtime::{Mode, Runtime};
+    use crate::actors::testing::pane;
     use crate::store::Topic;
     use crate::store::testing::TestDb;
     use crate::tmux::Pane;
@@ -139,20 +140,8 @@ mod tests {
     }
 
     fn shows(draft: &str) -> PaneView {
-        let pane = Pane {
-            id: "%1".parse().unwrap(),
-            session: "w".into(),
-            attached_clients: 0,
-            pid: 1,
-            dead: false,
-            exit_status: None,
-            in_mode: false,
-            input_off: false,
-            program: "codex".into(),
-            title: "project".into(),
-        };
         PaneView {
-            pane,
+            pane: Pane { title: "project".into(), ..pane("codex") },
             text: format!("› go\n\n• done\n\n  Worked for 7s\n\n› {draft}\n\n  model · /w\n"),
             blank_lines: 0,
         }

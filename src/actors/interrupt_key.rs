@@ -26,23 +26,13 @@ pub(super) fn may_end(key: &KeyName, is_codex: bool, class: PaneClass) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actors::testing::pane;
     use crate::codex::pane::{Block, Death};
 
     #[test]
     fn c_c_goes_only_to_a_running_turn_or_another_program() {
         fn check(class: PaneClass, program: &str, usual: &str, c_c_may_end: bool) {
-            let pane = Pane {
-                id: "%1".parse().unwrap(),
-                session: "w".into(),
-                attached_clients: 0,
-                pid: 1,
-                dead: false,
-                exit_status: None,
-                in_mode: false,
-                input_off: false,
-                program: program.into(),
-                title: String::new(),
-            };
+            let pane = pane(program);
             let is_codex = codex_may_read(&pane, class, false);
             assert_eq!(usual_key(is_codex).as_str(), usual, "{class} {program}");
             assert_eq!(may_end(&KeyName::interrupt(), is_codex, class), c_c_may_end, "{class} {program}");

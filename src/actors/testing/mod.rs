@@ -14,7 +14,7 @@ use crate::store::tasks::ListTasks;
 use crate::store::testing::TestDb;
 use crate::store::{Store, Topic};
 
-pub(super) use pane::{FakePane, no_answer};
+pub(super) use pane::{FakePane, no_answer, pane};
 
 /// Long enough for a loaded machine; only a failing test waits this long.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);

@@ -8,6 +8,22 @@ use actix::prelude::*;
 use crate::actors::tmux::{Kill, Load, Paste, Press, Terminal, View};
 use crate::tmux::{KeyName, LoadedText, Pane, PaneView, Target, TmuxError};
 
+/// A pane that runs a program.
+pub(in crate::actors) fn pane(program: &str) -> Pane {
+    Pane {
+        id: "%1".parse().unwrap(),
+        session: "a-w".into(),
+        attached_clients: 0,
+        pid: 1,
+        dead: false,
+        exit_status: None,
+        in_mode: false,
+        input_off: false,
+        program: program.into(),
+        title: String::new(),
+    }
+}
+
 /// The server, and what the test knows and decides about it.
 #[derive(Clone, Default)]
 pub(in crate::actors) struct FakePane(Arc<Mutex<State>>);
@@ -82,16 +98,10 @@ impl State {
 
     fn view(&self) -> PaneView {
         let pane = Pane {
-            id: "%1".parse().unwrap(),
-            session: "a-w".into(),
-            attached_clients: 0,
-            pid: 1,
             dead: self.dead,
             exit_status: self.dead.then_some(0),
-            in_mode: false,
-            input_off: false,
-            program: self.program.unwrap_or("codex").into(),
             title: self.title.clone(),
+            ..pane(self.program.unwrap_or("codex"))
         };
         PaneView { pane, text: self.text(), blank_lines: 0 }
     }
