@@ -1,5 +1,6 @@
 //! What a pane is and shows.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use tmux_interface::{CapturePane, ListPanes, SetOption, TmuxCommand};
@@ -17,11 +18,12 @@ const SHELLS: [&str; 19] = [
     "rksh", "sh", "tcsh", "xonsh", "yash", "zsh",
 ];
 
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 11] = [
     "pane_id",
     "session_name",
     "session_attached",
     "pane_pid",
+    "pane_tty",
     "pane_dead",
     "pane_dead_status",
     "pane_in_mode",
@@ -41,6 +43,8 @@ pub struct Pane {
     pub attached_clients: u32,
     /// The process that was started in it.
     pub pid: u32,
+    /// The terminal device that it reads, such as `/dev/pts/3`.
+    pub tty: PathBuf,
     /// Whether that process has exited and only its last screen is left.
     pub dead: bool,
     /// The exit status of a dead pane's process. `None` when a signal ended it, and as long as tmux
@@ -160,13 +164,14 @@ impl Pane {
 
     fn from_fields(description: &str) -> Option<Self> {
         let fields: Vec<&str> = description.splitn(FIELDS.len(), SEPARATOR).collect();
-        let [id, session, attached, pid, dead, status, in_mode, input_off, program, title] =
+        let [id, session, attached, pid, tty, dead, status, in_mode, input_off, program, title] =
             fields.try_into().ok()?;
         Some(Self {
             id: PaneId::from_str(id).ok()?,
             session: session.to_owned(),
             attached_clients: attached.parse().ok()?,
             pid: pid.parse().ok()?,
+            tty: tty.into(),
             dead: dead == "1",
             exit_status: status.parse().ok(),
             // tmux counts the modes that lie over each other.
@@ -226,11 +231,12 @@ mod tests {
 
     #[test]
     fn a_description_is_read_field_by_field() {
-        let line = "%4␟my work␟2␟4711␟1␟3␟0␟0␟tmux: client␟[ ! ] Action␟Required | x";
+        let line = "%4␟my work␟2␟4711␟/dev/pts/3␟1␟3␟0␟0␟tmux: client␟[ ! ] Action␟Required | x";
         let pane = Pane::parse(line).unwrap();
         assert_eq!(pane.id.to_string(), "%4");
         assert_eq!(pane.session, "my work");
         assert_eq!((pane.attached_clients, pane.pid), (2, 4711));
+        assert_eq!(pane.tty, PathBuf::from("/dev/pts/3"));
         assert_eq!((pane.dead, pane.exit_status), (true, Some(3)));
         assert_eq!(pane.program, "tmux: client");
         assert_eq!(pane.title, "[ ! ] Action␟Required | x");
@@ -240,7 +246,7 @@ mod tests {
     #[test]
     fn a_shell_is_told_from_a_program() {
         let check = |program: &str, expect: bool| {
-            let pane = Pane::parse(&format!("%4␟a␟0␟1␟0␟␟0␟0␟{program}␟title")).unwrap();
+            let pane = Pane::parse(&format!("%4␟a␟0␟1␟/dev/pts/3␟0␟␟0␟0␟{program}␟title")).unwrap();
             assert_eq!(pane.shows_shell(), expect, "{program}");
         };
         check("bash", true);

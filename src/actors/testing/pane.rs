@@ -15,6 +15,7 @@ pub(in crate::actors) fn pane(program: &str) -> Pane {
         session: "a-w".into(),
         attached_clients: 0,
         pid: 1,
+        tty: "".into(),
         dead: false,
         exit_status: None,
         in_mode: false,

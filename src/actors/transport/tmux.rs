@@ -3,10 +3,15 @@
 //! The pane is read before anything is typed, and again before each Enter: a screen that asks
 //! something is reported, never answered.
 
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
+use rustix::fs::OFlags;
 use serde_json::json;
 
 use super::{Letter, NotReady, Sending, Transport};
@@ -32,6 +37,12 @@ const MAX_ENTERS: u32 = 4;
 
 /// How long an Enter gets to take effect before the composer is looked at again.
 const ENTER_PATIENCE: Duration = Duration::from_millis(700);
+
+/// How long another process may type into the pane before this gives up: longer than a text takes.
+const OTHERS_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Between two looks whether it still does.
+const OTHERS_LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Pushes into a pane.
 pub struct TmuxTransport {
@@ -141,8 +152,41 @@ impl TmuxTransport {
         ))
     }
 
+    /// Waits until no process types into the pane, and keeps the others out until what this gives is dropped:
+    /// two texts typed at once would be one message. All lock the pane's own terminal, whatever state root
+    /// they are of; none is locked where that is not to be had.
+    async fn alone(&self) -> Result<Option<File>, String> {
+        let (view, _) = self.look().await.map_err(|error| error.to_string())?;
+        let terminal = match blocking(move || open_terminal(&view.pane.tty)).await {
+            Ok(Ok(terminal)) => terminal,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, session = self.session, "a terminal cannot be locked");
+                return Ok(None);
+            }
+            Err(failure) => return Err(failure.message),
+        };
+        let deadline = tokio::time::Instant::now() + OTHERS_PATIENCE;
+        loop {
+            match terminal.try_lock() {
+                Ok(()) => return Ok(Some(terminal)),
+                Err(TryLockError::Error(error)) => {
+                    tracing::debug!(%error, session = self.session, "a terminal cannot be locked");
+                    return Ok(None);
+                }
+                Err(TryLockError::WouldBlock) if tokio::time::Instant::now() >= deadline => {
+                    return Err(format!("another process is typing into tmux session {}", self.session));
+                }
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(OTHERS_LOOK_INTERVAL).await,
+            }
+        }
+    }
+
     /// Types a text that begins with `header`, behind what stands typed already, and submits it.
     async fn push(&self, text: String, header: &str) -> Sending {
+        let _alone = match self.alone().await {
+            Ok(alone) => alone,
+            Err(error) => return Sending::NotSent(error),
+        };
         match self.submit_leftover().await {
             Ok(()) => self.type_in(text, header).await,
             Err(error) => Sending::NotSent(error),
@@ -165,6 +209,10 @@ impl TmuxTransport {
 
     /// Types a command of Codex itself, which it takes only as the whole line and between two turns.
     pub async fn send_command(&self, line: &str) -> Sending {
+        let _alone = match self.alone().await {
+            Ok(alone) => alone,
+            Err(error) => return Sending::NotSent(error),
+        };
         if let Err(not_ready) = self.make_ready().await {
             return Sending::NotSent(not_ready.error);
         }
@@ -286,6 +334,12 @@ impl Reader {
         };
         format!("{missing}; when Codex runs there: `{register}`")
     }
+}
+
+/// Opens a terminal without taking it over, and reads nothing from it.
+fn open_terminal(tty: &Path) -> io::Result<File> {
+    let flags = OFlags::NOCTTY | OFlags::NONBLOCK;
+    OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(tty)
 }
 
 /// What stands typed but not submitted, if anything does.
