@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::show::Show;
 use crate::domain::Failure;
-use crate::domain::printable::{indented, printable};
+use crate::domain::printable::{self, indented, printable};
 use crate::domain::shell::quoted;
 
 /// Where and how answers are printed.
@@ -76,6 +76,7 @@ pub fn json(value: &impl Serialize) -> Result<String, Failure> {
     // A `Value`'s objects are sorted; a struct's fields are in the order of their declaration.
     serde_json::to_value(value)
         .and_then(|value| serde_json::to_string_pretty(&value))
+        .map(printable::json)
         .map_err(|error| Failure::internal(format!("failed to write JSON: {error}")))
 }
 

@@ -32,11 +32,27 @@ pub fn indented(text: &str, columns: usize) -> String {
     printable(text).replace('\n', &format!("\n{:columns$}", ""))
 }
 
+/// JSON in which a terminal obeys nothing either, and which holds the same.
+pub fn json(json: String) -> String {
+    let is_escaped = |c: char| !is_shown(c) && c != '\n';
+    if !json.contains(is_escaped) {
+        return json;
+    }
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_escaped(c) {
+            escaped.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
 /// Marks of writing direction can make a line read as another one, and some programs end a line at the
 /// separators of Unicode.
 fn is_shown(c: char) -> bool {
-    let turns_around =
-        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns_around = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
     !c.is_control() && !turns_around && !matches!(c, '\u{2028}' | '\u{2029}')
 }
 
@@ -54,6 +70,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn json_holds_what_a_terminal_would_obey() {
+        let text = "a\u{7f}b\u{9b}31m\u{202e}\u{feff}\u{1b}\nc é 🦀";
+        let shown = json(serde_json::to_string_pretty(&[text]).unwrap());
+        assert!(shown.chars().all(|c| is_shown(c) || c == '\n'), "{shown:?}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&shown).unwrap(), [text]);
+    }
 
     #[test]
     fn what_would_command_the_terminal_is_seen() {
