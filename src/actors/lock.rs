@@ -3,7 +3,7 @@
 //! The lock is the kernel's, so it is free the instant its holder dies, however it dies. The
 //! file's text says who the holder is.
 
-use std::fs::{File, Permissions, TryLockError};
+use std::fs::{File, Metadata, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -106,9 +106,10 @@ fn read(file: &mut File) -> Option<Holder> {
 }
 
 impl SupervisorLock {
-    /// Whether its file was removed: then nobody finds whoever holds it any more.
-    pub fn is_lost(&self) -> bool {
-        self.0.metadata().is_ok_and(|file| file.nlink() == 0)
+    /// Whether its file is not at `path` any more: then nobody finds whoever holds it.
+    pub fn is_lost(&self, path: &Path) -> bool {
+        let file = |metadata: io::Result<Metadata>| metadata.map(|file| (file.dev(), file.ino())).ok();
+        file(self.0.metadata()) != file(std::fs::metadata(path))
     }
 
     /// Keeps the lock until the process ends.

@@ -25,7 +25,7 @@ use crate::own_dir::private_dir;
 /// How long a supervisor gets to come up, and to go.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Between two looks whether the state root is still there.
+/// Between two looks whether the lock file is still there.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// File descriptors for some thousand sessions.
@@ -244,7 +244,7 @@ fn supervise(args: &RunArgs, paths: &Paths) -> Result<u8, Failure> {
         tracing::info!(pid = holder.pid, database = %paths.database.display(), dispatcher = args.dispatcher_id, "supervising");
         tokio::select! {
             told = until_told_to_stop() => told?,
-            () = until_lost(&lock) => tracing::warn!("the state root was removed"),
+            () = until_lost(&lock, paths) => tracing::warn!("the lock file is gone: another supervisor may take its place"),
         }
         tracing::info!("stopping");
         runtime.stop().await;
@@ -292,9 +292,9 @@ async fn until_told_to_stop() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Another supervisor may start in the place of the state root that this one had.
-async fn until_lost(lock: &SupervisorLock) {
-    while !lock.is_lost() {
+/// Ends when the state root, or the directory for what runs, was moved or removed.
+async fn until_lost(lock: &SupervisorLock, paths: &Paths) {
+    while !lock.is_lost(&paths.lock()) {
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
 }

@@ -36,6 +36,15 @@ fn one_whose_state_root_was_removed_ends() {
 }
 
 #[test]
+fn one_that_nobody_finds_any_more_ends() {
+    let world = World::new();
+    let mut supervisor = Supervisor::start(&world);
+    fs::rename(world.state_root().join("run"), world.root().join("elsewhere")).unwrap();
+    assert_eq!(supervisor.ends(), Some(0));
+    Supervisor::start(&world).stop();
+}
+
+#[test]
 fn what_it_leaves_is_for_its_owner_alone() {
     let world = World::new();
     let root = world.state_root();
