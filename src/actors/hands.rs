@@ -3,12 +3,14 @@
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::ending::end;
 use super::ingest;
-use super::interrupt_key::{codex_may_read, may_end, usual_key};
+use super::interrupt_key::{codex_may_read, may_end, runs_a_turn, usual_key};
 use super::pane_class::classify_view;
 use super::session::{Interrupt, Interrupted, Nudge, Terminals};
 use super::tmux::{Terminal, TerminalError};
@@ -27,7 +29,13 @@ use crate::fault::Point;
 use crate::store::Store;
 use crate::store::dispatch::{BeginPush, ClaimNudge, Entry, FinishPush, Push, PushOutcome, Subject};
 use crate::store::sessions::{GetLinkedSession, LinkedSession};
-use crate::tmux::{Pane, PaneView, Target, TmuxError};
+use crate::tmux::{Pane, PaneId, PaneView, Target, TmuxError};
+
+/// How long the screen gets to show that a turn was interrupted.
+const SCREEN_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Between two looks at it.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What is needed to reach the session.
 #[derive(Clone)]
@@ -38,6 +46,8 @@ pub(super) struct Hands {
     pub(super) connection: Connection,
     /// Somebody keeps up with which thread it is in.
     pub(super) attended: Rc<Cell<bool>>,
+    /// It is in a thread that has no rollout yet, and that nobody can tell the place of.
+    pub(super) in_fresh_thread: Rc<Cell<bool>>,
 }
 
 impl Hands {
@@ -140,9 +150,6 @@ impl Hands {
         let key = interrupt.key.unwrap_or_else(|| usual_key(is_codex));
         let interrupted =
             Interrupted { by: key.as_str().to_owned(), target: linked.session.tmux_session.clone() };
-        if interrupt.dry_run {
-            return Ok(interrupted);
-        }
         if may_end(&key, is_codex, class) && !interrupt.force {
             return Err(Failure::refused(format!(
                 "session {} shows no running turn ({class}), and C-c would end an idle Codex",
@@ -150,7 +157,10 @@ impl Hands {
             ))
             .hint("to press it all the same, add --force; to stop a running turn, leave out --key"));
         }
-        terminal.press(Target::Pane(view.pane.id), key).await?;
+        if !interrupt.dry_run {
+            terminal.press(Target::Pane(view.pane.id), key).await?;
+            turn_has_ended(&terminal, view.pane.id, class).await;
+        }
         Ok(interrupted)
     }
 
@@ -278,6 +288,10 @@ impl Hands {
                     .and_then(|link| link.thread_start.clone())
                     .and_then(|start| serde_json::from_value(start).ok()),
             })),
+            (TransportKind::CodexQueue, ..) if self.in_fresh_thread.get() => Err(Failure::refused(format!(
+                "session {} is in a new thread, which has no rollout before its first prompt",
+                linked.session.name
+            ))),
             (TransportKind::CodexQueue, remote, Some(thread_id)) => {
                 let codex_home = link.and_then(|link| link.codex_home.as_ref()).map(PathBuf::from);
                 let codex_home = codex_home.ok_or_else(|| Failure::refused("its CODEX_HOME is not known"))?;
@@ -291,6 +305,18 @@ impl Hands {
             }
             _ => Err(Failure::refused(format!("session {} has no {kind} transport", linked.session.name))),
         }
+    }
+}
+
+/// Waits for the screen to show that a turn was interrupted, but not for long. Until then the next key would
+/// be taken for one into a running turn.
+async fn turn_has_ended(terminal: &Terminal, pane: PaneId, class: PaneClass) {
+    let deadline = Instant::now() + SCREEN_PATIENCE;
+    let mut shown = class;
+    while runs_a_turn(shown) && Instant::now() < deadline {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+        let Ok(view) = terminal.view(Target::Pane(pane), 0).await else { return };
+        shown = classify_view(&view);
     }
 }
 

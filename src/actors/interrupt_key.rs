@@ -19,8 +19,12 @@ pub(super) fn usual_key(is_codex: bool) -> KeyName {
 
 /// Whether the key may end what reads it, rather than interrupt it.
 pub(super) fn may_end(key: &KeyName, is_codex: bool, class: PaneClass) -> bool {
-    let runs_a_turn = matches!(class, PaneClass::Working | PaneClass::WorkingRetrying);
-    *key == KeyName::interrupt() && is_codex && !runs_a_turn
+    *key == KeyName::interrupt() && is_codex && !runs_a_turn(class)
+}
+
+/// Whether the screen shows a turn that runs.
+pub(super) fn runs_a_turn(class: PaneClass) -> bool {
+    matches!(class, PaneClass::Working | PaneClass::WorkingRetrying)
 }
 
 #[cfg(test)]

@@ -100,6 +100,7 @@ impl Session {
             terminals,
             connection: Connection::default(),
             attended: Rc::default(),
+            in_fresh_thread: Rc::default(),
         };
         Self { _obituary: obituary, hands, turns: Turns::new(at_work), attends: false, watched: None }
     }

@@ -42,9 +42,14 @@ impl Handler<Locate> for Session {
 
 /// Whether its process shows the thread it is in.
 pub(super) fn shows_its_thread(linked: &LinkedSession) -> bool {
-    let is_looked_into = |recipe| matches!(recipe, Recipe::Embedded | Recipe::OpenFiles);
     let link = linked.link.as_ref();
-    link.is_some_and(|link| link.app_server_socket.is_some() || is_looked_into(link.recipe))
+    link.is_some_and(|link| link.app_server_socket.is_some()) || is_looked_into(linked)
+}
+
+/// Whether nothing but its process shows it.
+fn is_looked_into(linked: &LinkedSession) -> bool {
+    let link = linked.link.as_ref();
+    link.is_some_and(|link| matches!(link.recipe, Recipe::Embedded | Recipe::OpenFiles))
 }
 
 /// A thread that a person talks to, with its rollout, which may not exist yet. Sub-agents have a
@@ -55,14 +60,17 @@ pub(super) fn place_of(thread: Thread) -> Option<(String, PathBuf)> {
 }
 
 impl Hands {
-    /// The session, in the thread that it is in now.
+    /// The session, in the thread that it is in now. An attendant is told of that by an app-server; without
+    /// one it looks every so often, and the session may have moved since.
     ///
     /// # Errors
     /// When the store fails.
     pub(super) async fn located(&self) -> Result<LinkedSession, Failure> {
-        if !self.attended.get() {
-            self.locate(&self.linked().await?).await?;
+        let linked = self.linked().await?;
+        if self.attended.get() && !is_looked_into(&linked) {
+            return Ok(linked);
         }
+        self.locate(&linked).await?;
         self.linked().await
     }
 
@@ -85,10 +93,11 @@ impl Hands {
                 return Ok(());
             }
         };
-        let fresh = match without_rollout {
-            Some(thread_id) => self.fresh_thread(linked, &thread_id).await,
+        let fresh = match &without_rollout {
+            Some(thread_id) => self.fresh_thread(linked, thread_id).await,
             None => None,
         };
+        self.in_fresh_thread.set(without_rollout.is_some() && fresh.is_none());
         // One after the other, so that each is read before it is left.
         for (thread_id, rollout) in threads.into_iter().chain(fresh) {
             follow(&self.store, &session.id, &thread_id, &rollout).await?;

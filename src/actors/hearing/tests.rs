@@ -48,6 +48,7 @@ impl Desk {
             terminals: Rc::new(move |_| terminal.clone()),
             connection: Connection::default(),
             attended: Rc::default(),
+            in_fresh_thread: Rc::default(),
         };
         let listening = actix::spawn(Attendant { hands }.run());
         let peer = server.accept().await;

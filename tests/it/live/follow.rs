@@ -9,6 +9,7 @@ use conveyor::codex::discover::{session_of, system_processes};
 use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 /// A task with a real worker, which no supervisor follows, and a manager.
@@ -170,18 +171,12 @@ fn check_unsupervised(flags: &str) {
     assert_eq!(wait(&cursor), cursor);
 
     pair.clears();
-    // Until its first prompt, only an app-server tells of a thread's file.
-    let ended = if flags.is_empty() { 2 } else { 3 };
-    if ended == 3 {
-        Terminal::of(world, "codex-w1").submit("in the third thread");
-        have_ended(world, 3);
-    }
     world.conveyor(&["session-nudge", "w1", "and one more"]).ok();
-    have_ended(world, ended + 1);
+    have_ended(world, 3);
     world.conveyor(&["ingest", "w1"]).ok();
     let turns = pair.turns();
-    assert_eq!(turns.len(), ended + 1);
-    assert!(turns[ended] > newest, "it was told in the thread that it is in: {turns:?}");
+    assert_eq!(turns.len(), 3);
+    assert!(turns[2] > newest, "it was told in the thread that it is in: {turns:?}");
     let deliveries = world.conveyor(&["deliveries", "--session", "w1", "--json"]).ok().json();
     assert_eq!(deliveries[0]["state"], "observed", "{deliveries}");
 }
@@ -220,4 +215,21 @@ fn a_manager_that_went_on_to_another_thread_and_ends_its_task_is_ended_after_tha
     wait_for("the manager's end", PATIENCE, || ended().then_some(()));
     assert_eq!(texts(&world, "SELECT state FROM tasks"), ["done"]);
     assert_eq!(texts(&world, "SELECT state FROM commands WHERE type = 'finish_task'"), ["succeeded"]);
+}
+
+#[test]
+fn texts_that_two_processes_type_at_once_are_two_messages() {
+    let pair = Pair::start("--recipe embedded --transport tmux");
+    Terminal::of(&pair.world, "codex-w1").shows("Ask Codex");
+    let world = &pair.world;
+    thread::scope(|both| {
+        for text in ["one of two", "the other of two"] {
+            both.spawn(move || world.conveyor(&["session-nudge", "w1", text]).ok());
+        }
+    });
+    wait_for("both receipts", PATIENCE, || {
+        // Its rollout comes with the first turn.
+        world.conveyor(&["ingest", "w1"]);
+        (texts(world, "SELECT state FROM deliveries") == ["observed"; 2]).then_some(())
+    });
 }

@@ -218,3 +218,17 @@ fn a_text_for_a_codex_that_offers_an_update_is_not_typed() {
     assert!(offers().is_some(), "nobody answered");
     world.conveyor(&["run", "--stop"]).ok();
 }
+
+#[test]
+fn a_c_c_right_after_an_interrupt_ends_no_codex() {
+    let script = Script::new().on("hang now", [say("hm"), hang()]);
+    let pair = Pair::start(script, "--recipe embedded --transport tmux");
+    pair.hangs();
+    pair.world.conveyor(&["session-interrupt", "w1"]).ok();
+    for more in [&[][..], &["--dry-run"]] {
+        let press = [&["session-interrupt", "w1", "--key", "C-c"], more].concat();
+        let refused = pair.world.conveyor(&press).exits(1);
+        assert!(refused.stderr.contains("would end an idle Codex"), "{}", refused.stderr);
+    }
+    pair.world.conveyor(&["run", "--stop"]).ok();
+}
