@@ -197,13 +197,14 @@ impl TmuxTransport {
     /// complete and still stands there is the evidence; its own receipt settles it.
     async fn submit_leftover(&self) -> Result<(), String> {
         let (view, _) = self.look().await.map_err(|error| error.to_string())?;
-        let Some(draft) = draft(&view) else { return Ok(()) };
-        if OriginHeader::begins(&draft)
+        if let Some(draft) = draft(&view)
+            && OriginHeader::begins(&draft)
             && let Sending::NotSent(error) | Sending::Unknown { error, .. } =
                 self.submit(draft.lines().next().unwrap_or_default()).await
         {
             return Err(format!("{}: {error}", self.stands_typed("an earlier message of conveyor")));
         }
+        // The screen may have changed while this waited, or by what was submitted.
         self.make_ready().await.map_err(|not_ready| not_ready.error)
     }
 
